@@ -1,0 +1,42 @@
+# The two commands are `make deploy` and `make test`; `make` alone lists them all.
+# Everything runs in .venv, made from uv.lock; nothing is installed outside this folder but the engine.
+
+INVENTORY ?= inventories/local
+PLAY := .venv/bin/ansible-playbook -i $(INVENTORY)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export UV_SYSTEM_CERTS := 1
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
+
+deploy: .venv/deploy.stamp ## deploy to INVENTORY (default: this machine, with a demo model)
+	$(PLAY) site.yml $(ARGS)
+
+check: .venv/deploy.stamp ## say what `make deploy` would change, and change nothing
+	$(PLAY) site.yml --check --diff $(ARGS)
+
+test: test-quick test-molecule ## every test: the quick ones, then real servers (about 15 minutes)
+
+test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
+	tests/quick
+
+test-molecule: .venv/test.stamp ## the whole stack on a bare server, seen through a real browser
+	tests/molecule
+
+bench: .venv/deploy.stamp ## measure the deployed stack: start times, sizes, memory, a re-run
+	tests/bench
+
+docs: .venv/test.stamp ## write the roles' READMEs anew from their variables
+	.venv/bin/python tests/role_docs.py --write
+
+build: .venv/deploy.stamp ## the collection as an artifact in dist/
+	.venv/bin/ansible-galaxy collection build --force --output-path dist
+
+clean: ## remove the Python environment (never a deployed stack)
+	rm -rf .venv dist
+
+.venv/%.stamp: pyproject.toml uv.lock .config/uv.txt .config/environment
+	.config/environment $*
+	touch $@
+
+.PHONY: help deploy check test test-quick test-molecule bench docs build clean

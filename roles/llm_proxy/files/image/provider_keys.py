@@ -1,0 +1,59 @@
+"""Which provider's key a request may carry, and where the key is read. Standard library only."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class SteeredError(Exception):
+    """The request would not go where the configuration says that its model lives."""
+
+
+class NoKeyError(Exception):
+    """The provider's key file is missing, empty or unreadable."""
+
+
+class ProviderKeys:
+    """The keys that lie as one file a provider in `folder`, bound to the addresses in LiteLLM's `model_list`.
+
+    A model's `model_info.provider` names the file; a model without it needs no key.
+
+    Raises:
+        ValueError: a model that needs a key has no `api_base`, so that nothing would say where the key may go.
+    """
+
+    def __init__(self, folder: Path, model_list: Iterable[Mapping[str, Any]]) -> None:
+        self.folder = folder
+        self.pins: dict[tuple[str, str | None], str | None] = {}
+        for entry in model_list:
+            target = entry["litellm_params"]
+            provider = entry.get("model_info", {}).get("provider")
+            if provider and not target.get("api_base"):
+                raise ValueError(f"The model {entry['model_name']} needs a key, and so an api_base")
+            self.pins[target["model"], target.get("api_base")] = provider
+
+    def provider_for(self, call: Mapping[str, Any]) -> str | None:
+        """The provider whose key `call`, the arguments of a LiteLLM completion, may carry; None for a model without one.
+
+        Raises:
+            SteeredError: model, address and LiteLLM provider are not, together, one of the configured deployments.
+        """
+        target = call["model"], call.get("api_base")
+        litellm_provider = target[0].partition("/")[0]
+        if target not in self.pins or call.get("custom_llm_provider") not in (None, litellm_provider):
+            raise SteeredError("The request asks for an address or a provider other than the one configured for its model")
+        return self.pins[target]
+
+    def read(self, provider: str) -> str:
+        """The provider's key as it is now, so that a rotation needs no restart.
+
+        Raises:
+            NoKeyError: naming the provider, never what was read.
+        """
+        try:
+            key = (self.folder / provider).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise NoKeyError(f"No key for the provider {provider} is installed in the proxy") from error
+        if not key:
+            raise NoKeyError(f"The key for the provider {provider} is empty")
+        return key

@@ -1,0 +1,214 @@
+"""Looks at a host in one round trip and changes nothing.
+
+Called as ``python3 - QUESTION`` with one JSON object:
+``listen`` ({address, port}), ``project`` (Compose project name),
+``stack_dir``, ``workspace``, ``gitconfig`` and ``ssh_dir`` (paths, or "auto" to have them chosen), ``ca_bundle`` ("auto" or a path).
+
+Prints one JSON object; sizes are bytes, ids are numbers, a path that does not apply is "".
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import json
+import os
+import platform
+import pwd
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+CA_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+)
+
+
+def run(*command: str) -> tuple[int, str, str]:
+    """Return (exit code, standard output, standard error), stripped; (127, "", reason) where the command is missing."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return 127, "", str(error)
+    return done.returncode, done.stdout.strip(), done.stderr.strip()
+
+
+def system() -> dict[str, Any]:
+    """Name the distribution, the processor, and who we are here."""
+    release = {}
+    with open("/etc/os-release", encoding="utf-8") as lines:
+        for line in lines:
+            key, _, value = line.strip().partition("=")
+            release[key] = value.strip('"')
+    user = pwd.getpwuid(os.geteuid())
+    return {
+        "distribution": release.get("ID", ""),
+        "version": release.get("VERSION_ID", ""),
+        "codename": release.get("VERSION_CODENAME", ""),
+        "machine": platform.machine(),
+        "systemd": os.path.isdir("/run/systemd/system"),
+        "uid": user.pw_uid,
+        "gid": user.pw_gid,
+        "user": user.pw_name,
+        "home": user.pw_dir,
+    }
+
+
+def engine(project: str) -> dict[str, Any]:
+    """Report the engine, its two plugins, and the project's images that it has.
+
+    ``state`` is one of absent, stopped, denied, running.
+    """
+    questions = {
+        "info": ("docker", "info", "--format", "{{.ServerVersion}} {{.DockerRootDir}}"),
+        "compose": ("docker", "compose", "version", "--short"),
+        "buildx": ("docker", "buildx", "version"),
+        "images": ("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"localhost/{project}/*"),
+    }
+    with ThreadPoolExecutor() as pool:
+        asked = {name: pool.submit(run, *command) for name, command in questions.items()}
+        done = {name: future.result() for name, future in asked.items()}
+    code = {name: result[0] for name, result in done.items()}
+    answer = {name: result[1] for name, result in done.items()}
+    error = {name: result[2] for name, result in done.items()}
+    version, _, root = answer["info"].partition(" ") if code["info"] == 0 else ("", "", "")
+    if version:
+        state = "running"
+    elif "permission denied" in error["info"].lower():
+        state = "denied"
+    else:
+        state = "stopped" if shutil.which("dockerd") else "absent"
+    return {
+        "state": state,
+        "version": number(version),
+        "root": root,
+        "compose": number(answer["compose"]) if code["compose"] == 0 else "",
+        "buildx": number(answer["buildx"]) if code["buildx"] == 0 else "",
+        "images": answer["images"].split() if code["images"] == 0 else [],
+    }
+
+
+def number(text: str) -> str:
+    """Return the first dotted number of a text such as "v2.26.1-4", "" if there is none."""
+    found = re.search(r"\d+(\.\d+)+", text)
+    return found.group() if found else ""
+
+
+def obstacle(address: str, port: int, project: str) -> str:
+    """Say why address:port cannot be listened on; "" if it can, or if our own gateway already does."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except (PermissionError, OverflowError):  # a low port, which the engine may use all the same, or no port at all
+            return ""
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                return f"cannot be listened on ({error.strerror})"
+        else:
+            return ""
+    row = '{{.Names}} {{.Label "com.docker.compose.project"}}'
+    _, listed, _ = run("docker", "ps", "--filter", f"publish={port}", "--format", row)
+    for line in listed.splitlines():
+        name, _, owner = line.partition(" ")
+        return "" if owner == project else f"is used by the container {name}"
+    return f"is used by {process_on(port) or 'another process (as root, `ss -ltnp` names it)'}"
+
+
+def process_on(port: int) -> str:
+    """Name the process that listens on a TCP port, as far as this user may see; "" if it cannot be told."""
+    sockets = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table, encoding="ascii") as lines:
+                rows = [line.split() for line in lines][1:]
+        except OSError:
+            continue
+        sockets |= {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
+    for link in glob.glob("/proc/[0-9]*/fd/*"):
+        try:
+            if os.readlink(link) in sockets:
+                pid = link.split("/")[2]
+                with open(f"/proc/{pid}/comm", encoding="utf-8") as name:
+                    return f"{name.read().strip()} (process {pid})"
+        except OSError:
+            continue
+    return ""
+
+
+def workspace(path: str, home: str) -> dict[str, Any]:
+    """Describe the workspace, and whose it is: the owner's id, home and account decide what else may be mounted."""
+    chosen = path == "auto"
+    path = os.path.join(home, "workspace") if chosen else path
+    found = {"path": path, "auto": chosen, "kind": "missing", "uid": -1, "gid": -1, "home": ""}
+    try:
+        status = os.stat(path)
+    except OSError:
+        return found
+    found["kind"] = "folder" if stat.S_ISDIR(status.st_mode) else "file"
+    found["path"] = os.path.realpath(path)
+    found["uid"], found["gid"] = status.st_uid, status.st_gid
+    try:
+        found["home"] = pwd.getpwuid(status.st_uid).pw_dir
+    except KeyError:
+        found["home"] = ""
+    return found
+
+
+def existing(choice: str, automatic: str) -> dict[str, Any]:
+    """Resolve a path that may be "auto"; an automatic path that does not exist is ""."""
+    if choice != "auto":
+        return {"path": choice, "exists": os.path.exists(choice)}
+    there = bool(automatic) and os.path.exists(automatic)
+    return {"path": automatic if there else "", "exists": there}
+
+
+def names(folder: str) -> list[str]:
+    """Return the names of the files in a folder that this user may list, never what is in them."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def free(path: str) -> int:
+    """Return the free bytes of the file system that will hold the path."""
+    while path and not os.path.exists(path):
+        path = os.path.dirname(path)
+    return shutil.disk_usage(path or "/").free
+
+
+def main() -> None:
+    question = json.loads(sys.argv[1])
+    host = system()
+    host["engine"] = engine(question["project"])
+    root = host["uid"] == 0
+    host["stack_dir"] = question["stack_dir"]
+    if host["stack_dir"] == "auto":
+        host["stack_dir"] = "/opt/ocweb" if root else os.path.join(host["home"], ".local/share/ocweb")
+    host["obstacle"] = obstacle(question["listen"]["address"], question["listen"]["port"], question["project"])
+    host["workspace"] = workspace(question["workspace"], host["home"])
+    owner_home = host["workspace"]["home"]
+    host["gitconfig"] = existing(question["gitconfig"], os.path.join(owner_home, ".gitconfig") if owner_home else "")
+    host["ssh_dir"] = existing(question["ssh_dir"], os.path.join(owner_home, ".ssh") if owner_home else "")
+    bundles = CA_BUNDLES if question["ca_bundle"] == "auto" else (question["ca_bundle"],)
+    host["ca_bundle"] = next((path for path in bundles if os.path.exists(path)), "")
+    host["key_files"] = names(os.path.join(host["stack_dir"], "llm-proxy/keys"))
+    host["deployed"] = os.path.exists(os.path.join(host["stack_dir"], "compose.yml"))
+    host["free"] = {
+        "stack_dir": free(host["stack_dir"]),
+        "engine": free(host["engine"]["root"] or "/var/lib/docker"),
+    }
+    print(json.dumps(host))
+
+
+if __name__ == "__main__":
+    main()

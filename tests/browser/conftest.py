@@ -1,0 +1,60 @@
+"""A browser on the machine that the stack runs on, and pictures of what it shows."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ocweb_page import OcWebPage
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+URL = os.environ["OCWEB_URL"]
+SCREENSHOTS = Path(os.environ["OCWEB_SCREENSHOTS"])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium. Its own sandbox wants more privileges than the container around it has."""
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path="/usr/bin/chromium-headless-shell", args=["--no-sandbox"])
+
+
+@pytest.fixture
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A fresh page; its last picture is kept under the test's name."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(30_000)
+    yield page
+    page.screenshot(path=SCREENSHOTS / f"{request.node.name}.png")
+    page.context.close()
+
+
+@pytest.fixture
+def complaints(page: Page) -> list[str]:
+    """What should not happen on any page: calls to other hosts, and errors on the console."""
+    found: list[str] = []
+
+    def on_request(request: Request) -> None:
+        if not request.url.startswith((URL, "data:", "blob:")):
+            found.append(f"a call to {request.url}")
+
+    def on_console(message: ConsoleMessage) -> None:
+        # oc-web asks for a service worker that its package does not hold.
+        if message.type == "error" and not message.text.startswith("A bad HTTP response code (404) was received when fetching the script"):
+            found.append(message.text)
+
+    page.on("request", on_request)
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: found.append(str(error)))
+    return found
+
+
+@pytest.fixture
+def ocweb(page: Page, complaints: list[str]) -> Iterator[OcWebPage]:
+    """oc-web with a new session in the workspace; a complaint at the end is a failure."""
+    ocweb = OcWebPage(page)
+    ocweb.open(URL)
+    ocweb.choose_project("/workspace")
+    ocweb.new_session()
+    yield ocweb
+    assert complaints == []

@@ -1,0 +1,51 @@
+"""What a person does on oc-web's page, and what they see there."""
+
+from playwright.sync_api import Locator, Page
+
+
+class OcWebPage:
+    """oc-web 1.1.4 in a browser; Playwright raises TimeoutError when what is waited for does not come."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def open(self, url: str) -> None:
+        """Load the page, and wait until it has asked the agent server for its agents: before that, it takes no clicks."""
+        self.page.goto(url)
+        self.page.get_by_role("button", name="Agent: build").wait_for()
+
+    def choose_project(self, folder: str) -> None:
+        """Choose a project by its folder."""
+        self.page.locator("button[aria-haspopup=listbox]").first.click()
+        self.page.get_by_role("option", name=folder).first.click()
+
+    def new_session(self) -> None:
+        """Open a new session in the project."""
+        self.page.get_by_title("Create new session").first.click()
+        self.page.get_by_role("button", name="Create Session").click()
+        self.page.get_by_text("SSE Live").wait_for()
+
+    def send(self, text: str) -> None:
+        """Write a message and send it."""
+        box = self.page.get_by_role("textbox", name="Type your message")
+        box.fill(text)
+        box.press("Enter")
+
+    @property
+    def messages(self) -> Locator:
+        """The agent's messages in the session."""
+        return self.page.locator("[data-dialog-anchor=chat] .justify-start")
+
+    @property
+    def questions(self) -> Locator:
+        """The queue of permissions that the agent asks for; absent while there is none."""
+        return self.page.get_by_role("region", name="Pending permission queue")
+
+    def answer(self, button: str) -> None:
+        """Answer the one permission that is asked for: "Allow Once", "Always Allow" or "Reject"."""
+        self.questions.get_by_role("button", name=button).click()
+        self.questions.wait_for(state="detached")
+
+    def tool(self, title: str) -> Locator:
+        """The card of a tool's run, by its title."""
+        return self.page.locator(".status-card").filter(has_text=title)

@@ -1,0 +1,246 @@
+"""The gate, the keys and the demo model with the real LiteLLM: run where the image's requirements and pytest are installed.
+
+PYTHONPATH=roles/llm_proxy/files/image pytest tests/real
+"""
+
+import asyncio
+import http.client
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+import yaml
+from fastapi import FastAPI, HTTPException, Request
+
+from access import KEYLESS_ROUTES
+from gate import Gate, create_app
+
+CONFIG = Path(__file__).parents[2] / "unit/llm_proxy/config.yaml"
+MASTER_KEY = "sk-" + "m" * 40
+BEARER = {"authorization": f"Bearer {MASTER_KEY}"}
+TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object", "properties": {}}}}]
+
+
+class Provider(ThreadingHTTPServer):
+    """A provider on loopback that answers every chat and records who asked with what."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), ProviderHandler)
+        self.credentials: list[str] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class ProviderHandler(BaseHTTPRequestHandler):
+    """Answers as OpenAI does."""
+
+    server: Provider
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.credentials.append(" ".join(f"{name}={value}" for name, value in self.headers.items()))
+        message = {"role": "assistant", "content": "hi"}
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+        body = json.dumps({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": choices, "usage": usage}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
+
+
+class Proxy:
+    """The proxy under test, served on loopback from this process."""
+
+    def __init__(self, folder: Path, provider: Provider) -> None:
+        self.keys = folder / "keys"
+        self.keys.mkdir()
+        (folder / "master_key").write_text(MASTER_KEY, encoding="ascii")
+        config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+        config["model_list"][1]["litellm_params"]["api_base"] = provider.url
+        (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        os.environ.update(
+            LLM_PROXY_MASTER_KEY_FILE=str(folder / "master_key"),
+            LLM_PROXY_KEYS_DIR=str(self.keys),
+            CONFIG_FILE_PATH=str(folder / "config.yaml"),
+            LITELLM_LOCAL_MODEL_COST_MAP="True",
+            # Otherwise a route exists only once it was asked for, and could not be counted.
+            LITELLM_DISABLE_LAZY_ROUTES="True",
+            # If anything fell back to the environment, this would reach the provider.
+            OPENAI_API_KEY="sk-ambient",
+        )
+        self.gate: Gate = create_app()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        server = uvicorn.Server(uvicorn.Config(self.gate, port=self.port, log_level="warning", proxy_headers=False))
+        threading.Thread(target=server.run, daemon=True).start()
+        while not server.started:
+            time.sleep(0.05)
+
+    def call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        content = None if body is None else json.dumps(body)
+        connection.request(method, path, content, {"content-type": "application/json", **(headers or {})})
+        response = connection.getresponse()
+        return response.status, response.read().decode(errors="replace")
+
+    def chat(self, text: str, model: str = "demo", **fields: Any) -> tuple[int, str]:
+        body = {"model": model, "messages": [{"role": "user", "content": text}], **fields}
+        return self.call("POST", "/v1/chat/completions", body)
+
+    def stream(self, text: str, **fields: Any) -> list[dict[str, Any]]:
+        status, body = self.chat(text, stream=True, stream_options={"include_usage": True}, **fields)
+        events = [line.removeprefix("data: ") for line in body.splitlines() if line]
+        assert (status, events[-1]) == (200, "[DONE]")
+        return [json.loads(event) for event in events[:-1]]
+
+    def rotate(self, key: str) -> None:
+        (self.keys / "new").write_text(key, encoding="ascii")
+        (self.keys / "new").replace(self.keys / "openai")
+
+
+@pytest.fixture(scope="module")
+def provider() -> Provider:
+    return Provider()
+
+
+@pytest.fixture(scope="module")
+def proxy(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Proxy:
+    return Proxy(tmp_path_factory.mktemp("proxy"), provider)
+
+
+def routes(found: Iterable[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every (method, path) that an app answers, through included routers and mounts."""
+    for route in found:
+        if hasattr(route, "original_router"):
+            yield from routes(route.original_router.routes, prefix + route.include_context.prefix)
+        elif getattr(route, "methods", None):
+            yield from ((method, prefix + route.path) for method in route.methods)
+        elif getattr(route, "routes", None):
+            yield from routes(route.routes, prefix + route.path)
+        elif hasattr(route, "path"):
+            yield "GET", prefix + route.path
+
+
+def test_the_demo_model_answers_without_a_key(proxy: Proxy) -> None:
+    status, body = proxy.chat("hello")
+    answer = json.loads(body)
+    assert status == 200
+    assert "hello" in answer["choices"][0]["message"]["content"]
+    assert answer["choices"][0]["finish_reason"] == "stop"
+    assert answer["usage"]["total_tokens"] > 0
+
+
+def test_the_demo_model_streams_word_by_word(proxy: Proxy) -> None:
+    started = time.monotonic()
+    chunks = proxy.stream("hello")
+    assert 1.5 < time.monotonic() - started < 10
+    assert len(chunks) > 30
+    assert [chunk["choices"][0].get("finish_reason") for chunk in chunks if chunk["choices"]][-1] == "stop"
+    assert chunks[-1]["usage"]["total_tokens"] > 0
+
+
+def test_the_demo_model_calls_a_tool(proxy: Proxy) -> None:
+    chunks = proxy.stream("run `ls -la`", tools=TOOLS)
+    [call] = [call for chunk in chunks for choice in chunk["choices"] for call in choice["delta"].get("tool_calls") or []]
+    assert call["index"] == 0
+    assert call["id"].startswith("call_")
+    assert call["function"]["name"] == "bash"
+    assert json.loads(call["function"]["arguments"])["command"] == "ls -la"
+    assert [choice["finish_reason"] for chunk in chunks for choice in chunk["choices"] if choice.get("finish_reason")] == ["tool_calls"]
+    assert json.loads(proxy.chat("run `ls -la`", tools=TOOLS)[1])["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_the_models_are_listed_without_a_key(proxy: Proxy) -> None:
+    status, body = proxy.call("GET", "/v1/models")
+    assert status == 200
+    assert [model["id"] for model in json.loads(body)["data"]] == ["demo", "gpt-5"]
+
+
+def test_every_other_route_is_refused_without_a_key(proxy: Proxy) -> None:
+    assert isinstance(proxy.gate.app, FastAPI)
+    found = set(routes(proxy.gate.app.routes))
+    assert len(found) > 500, "the enumeration is blind"
+    assert found >= KEYLESS_ROUTES
+    without_key = {
+        (method, path): proxy.call(method, path.translate(str.maketrans("", "", "{}")))[0] for method, path in found - KEYLESS_ROUTES
+    }
+    assert {route: status for route, status in without_key.items() if status != 401} == {}
+
+
+def test_a_wrong_key_is_refused(proxy: Proxy) -> None:
+    for path in ("/v1/models", "/model/info"):
+        assert proxy.call("GET", path, headers={"authorization": "Bearer sk-wrong"})[0] == 401
+
+
+def test_the_master_key_opens_an_admin_route(proxy: Proxy) -> None:
+    assert proxy.call("GET", "/model/info", headers=BEARER)[0] == 200
+    for name in ("x-api-key", "api-key", "x-goog-api-key", "x-litellm-api-key"):
+        assert proxy.call("GET", "/model/info", headers={name: MASTER_KEY})[0] == 401
+
+
+def test_the_second_layer_refuses_what_the_gate_would_let_through(proxy: Proxy) -> None:
+    from auth import authenticate  # noqa: PLC0415  # LiteLLM reads its environment at import, so not before the proxy set it
+
+    scope = {"type": "http", "method": "GET", "path": "/model/info", "raw_path": b"/model/info", "query_string": b"", "headers": []}
+    with pytest.raises(HTTPException, match="401"):
+        asyncio.run(authenticate(Request(scope), MASTER_KEY))
+
+
+def test_a_rotated_key_is_used_at_once(proxy: Proxy, provider: Provider) -> None:
+    for key in ("sk-one", "sk-two\n", "sk-three"):
+        proxy.rotate(key)
+        assert proxy.chat("hello", "gpt-5")[0] == 200
+        assert f"Bearer {key.strip()}" in provider.credentials[-1]
+
+
+def test_a_missing_key_is_a_clear_error_and_no_fallback(proxy: Proxy, provider: Provider) -> None:
+    (proxy.keys / "openai").unlink(missing_ok=True)
+    before = len(provider.credentials)
+    status, body = proxy.chat("hello", "gpt-5")
+    assert status == 503
+    assert "No key for the provider openai" in body
+    assert len(provider.credentials) == before
+
+
+def test_a_request_for_another_kind_of_provider_is_refused(proxy: Proxy, provider: Provider) -> None:
+    proxy.rotate("sk-secret")
+    before = len(provider.credentials)
+    for kind in ("anthropic", "azure", "openrouter", "hosted_vllm", "litellm_proxy", "demo"):
+        assert proxy.chat("hello", "gpt-5", custom_llm_provider=kind)[0] == 400
+    assert len(provider.credentials) == before
+
+
+def test_steering_never_delivers_the_key_to_another_address(proxy: Proxy) -> None:
+    proxy.rotate("sk-secret")
+    attacker = Provider()
+    base = attacker.url
+    steering: list[dict[str, Any]] = [{name: base} for name in ("api_base", "base_url", "azure_endpoint", "api_host", "host", "proxy")]
+    steering += [{name: {"api_base": base}} for name in ("extra_body", "metadata", "litellm_params", "litellm_metadata")]
+    steering += [{"api_base": base, "custom_llm_provider": "anthropic"}, {"api_base": base, "model_info": {"provider": "openai"}}]
+    steering += [
+        {"fallbacks": [{"model": "gpt-5", "api_base": base}]},
+        {"user_config": {}},
+        {"model_list": []},
+        {"use_litellm_proxy": True},
+    ]
+    outcomes = [proxy.chat("hello", model, **fields) for fields in steering for model in ("gpt-5", "demo", "openai/gpt-5")]
+    assert attacker.credentials == []
+    assert not [body for _, body in outcomes if "sk-secret" in body]
+    assert proxy.chat("hello", "gpt-5")[0] == 200

@@ -1,0 +1,50 @@
+"""What `make build` makes is a collection that works from any folder, and holds nothing that is not meant for users."""
+
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("artifact")
+    subprocess.run([BIN / "ansible-galaxy", "collection", "build", f"--output-path={folder}"], cwd=ROOT, check=True, capture_output=True)
+    return next(folder.glob("ocweb-stack-*.tar.gz"))
+
+
+def test_it_holds_what_users_need_and_nothing_else(artifact: Path) -> None:
+    with tarfile.open(artifact) as archive:
+        names = [Path(name) for name in archive.getnames()]
+    assert {name.parts[0] for name in names} == {
+        *("FILES.json", "MANIFEST.json", "CHANGELOG.md", "LICENSE", "README.md"),
+        *("docs", "files", "inventories", "meta", "playbooks", "roles", "site.yml"),
+    }
+    assert [name for name in names if any(part.startswith(".") or part == "__pycache__" for part in name.parts)] == []
+
+
+def test_its_playbook_runs_from_any_folder(artifact: Path, engine_path: str, tmp_path: Path) -> None:
+    subprocess.run(
+        [BIN / "ansible-galaxy", "collection", "install", "--no-deps", f"--collections-path={tmp_path}", artifact],
+        check=True,
+        capture_output=True,
+    )
+    run = subprocess.run(
+        [
+            *(BIN / "ansible-playbook", "ocweb.stack.site", "--check", "--tags=check", "--inventory=localhost,", "--connection=local"),
+            *("-e", f"ansible_python_interpreter={sys.executable}", "-e", f"stack_dir={tmp_path}/stack", "-e", "frontend_port=39998"),
+        ],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "failed=0" in run.stdout, run.stdout + run.stderr
+    assert "[ocweb.stack.frontend : " in run.stdout

@@ -1,0 +1,40 @@
+"""An engine of the tests' own choosing."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ENGINE = """#!/bin/sh
+case "$*" in
+  info*) echo "26.1.5 /var/lib/docker" ;;
+  compose\\ version*) echo 2.26.1 ;;
+  buildx\\ version*) echo buildx 0.13.1 ;;
+  ps*|image\\ ls*) ;;
+  *) echo "this engine only answers questions: $*" >&2; exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture(scope="session")
+def engine_path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PATH on which `docker` is an engine that answers questions and does nothing."""
+    folder = tmp_path_factory.mktemp("engine")
+    (folder / "docker").write_text(ENGINE, encoding="utf-8")
+    (folder / "docker").chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+@pytest.fixture
+def fake_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """A `docker` whose body is the given shell script; nothing but the system's basic tools is on PATH besides."""
+
+    def write(body: str) -> None:
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        (folder / "docker").write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        (folder / "docker").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+    return write

@@ -1,0 +1,94 @@
+"""The documents' examples work: variables pass the roles' own checks, and commands are commands that there are."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+# What a reader's vault would hold.
+VAULT = dict.fromkeys(["vault_anthropic_api_key", "vault_openai_api_key", "vault_mistral_api_key"], "the-key")
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """The fenced blocks in a language, each with the name of its document and its number there."""
+    found = []
+    for document in DOCUMENTS:
+        matches = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", document.read_text(encoding="utf-8"), re.M | re.S)
+        found += [
+            (f"{document.stem}-{number}", re.sub(rf"^{indent}", "", text, flags=re.M)) for number, (indent, text) in enumerate(matches)
+        ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def outcome(engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the playbook's checks say to each example's variables: one host an example, "" where all is well."""
+    folder = tmp_path_factory.mktemp("examples")
+    (folder / "workspace").mkdir()
+    os.chown(folder / "workspace", 1000, 1000) if os.getuid() == 0 else None
+    hosts: dict[str, Any] = {}
+    for name, text in blocks("yaml"):
+        given = yaml.safe_load(text)
+        if given.get("backend_workspace"):
+            given["backend_workspace"] = str(folder / "workspace")
+        hosts[name] = {"stack_dir": str(folder / name), **given}
+    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "frontend_port": 39999, **VAULT}
+    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
+    run = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), "--check", "--tags=check", f"--inventory={folder}/hosts.json", "site.yml"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": engine_path, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = json.loads(run.stdout[run.stdout.index("{\n") :])
+    said = dict.fromkeys(hosts, "")
+    for play in report["plays"]:
+        for task in play["tasks"]:
+            for host, result in task["hosts"].items():
+                if result.get("failed"):
+                    said[host] += f"{task['task']['name']}: {result['msg']}"
+    return said
+
+
+@pytest.mark.parametrize("example", [name for name, _ in blocks("yaml")])
+def test_an_example_of_variables_is_accepted(outcome: dict[str, str], example: str) -> None:
+    assert outcome[example] == ""
+
+
+@pytest.mark.parametrize(("example", "text"), blocks("sh"))
+def test_an_example_of_a_command_names_what_there_is(example: str, text: str) -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    for line in text.splitlines():
+        words = line.split("#")[0].split()
+        if words[0] == "make":
+            assert words[1] in targets
+            for setting in words[2:]:
+                assert re.match(r"(INVENTORY=inventories/\w+|ARGS=--\S+)$", setting)
+        elif words[0] == "cp":
+            assert (ROOT / words[2]).exists()
+        else:
+            assert words[0] in {"ssh", "mkdir", "ansible-vault"}
+
+
+def test_every_variable_that_is_named_exists() -> None:
+    roles = {path.parent.parent.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in ROOT.glob("roles/*/defaults/main.yml")}
+    known = {name for variables in roles.values() for name in variables}
+    pattern = re.compile(rf"\b(?:{'|'.join(roles)})_[a-z_]+\b")
+    for document in DOCUMENTS:
+        assert set(pattern.findall(document.read_text(encoding="utf-8"))) - known == set(), document.name
+
+
+def test_every_link_to_a_file_leads_somewhere() -> None:
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"

@@ -1,0 +1,28 @@
+"""Runs the tests of what runs on Bun, with the Bun that the image has."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session")
+def bun() -> Path:
+    """The pinned Bun, fetched once for each of its versions."""
+    pins = yaml.safe_load((ROOT / "roles/frontend/vars/main.yml").read_text(encoding="utf-8"))["__frontend_bun"]
+    folder: Path = ROOT / ".cache/bun" / re.findall(r"@([\d.]+)#", pins[0])[0]
+    if not (folder / "bin/bun").exists():
+        subprocess.run(["sh", ROOT / "files/npm-package", folder, *pins], check=True)
+    return folder / "bin/bun"
+
+
+def test_what_runs_on_bun(bun: Path) -> None:
+    run = subprocess.run([bun, "test", "./tests/unit/frontend"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 0, run.stderr
+    passed, failed = (int(re.search(rf"(\d+) {word}", run.stderr)[1]) for word in ("pass", "fail"))  # type: ignore[index]
+    assert failed == 0
+    assert passed >= 24

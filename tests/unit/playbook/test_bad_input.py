@@ -1,0 +1,176 @@
+"""Bad input gets one clear error, from the checks that come before any change.
+
+All cases are hosts of one run: each host is this machine with one wrong variable, and an engine that only answers questions.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+DEMO = {"name": "demo", "provider": "demo"}
+CLAUDE = {"name": "claude", "provider": "anthropic"}
+GPT = {"name": "gpt", "provider": "openai"}
+
+# What is set, and for each line of the error the words in it. Cases of one role share a host: users see at once all that is wrong.
+CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
+    "engine": ({"docker_minimum_version": "99"}, [["docker_minimum_version: the engine on the host is 26.1.5, and 99 is the oldest"]]),
+    "stack": (
+        {
+            "stack_project": "My Stack",
+            "stack_ca_bundle": "/no/ca",
+            "stack_dir": "/opt/no-such-stack",
+            "stack_minimum_free_gib": 10**6,
+            "stack_log_max_size": "big",
+        },
+        [
+            ['stack_project: "My Stack" cannot name a Compose project'],
+            ["stack_ca_bundle: /no/ca does not exist"],
+            ["stack_minimum_free_gib: /opt/no-such-stack has", "GiB free"],
+            ["stack_minimum_free_gib: /var/lib/docker has", "GiB free"],
+            ['stack_log_max_size: "big" is not a size'],
+        ],
+    ),
+    "folder": ({"stack_dir": "ocweb"}, [['stack_dir: "ocweb" is not an absolute path']]),
+    "no_model": ({"llm_proxy_models": []}, [["llm_proxy_models: there is no model"]]),
+    "models": (
+        {
+            "llm_proxy_models": [DEMO, DEMO, {"name": "a b", "provider": "demo"}, {"name": "x", "provider": "acme"}, CLAUDE, GPT],
+            "llm_proxy_providers": {"local": {"litellm": "openai"}},
+            "llm_proxy_keys": {"openai": "CHANGE_ME", "cohere": "k"},
+            "llm_proxy_uid": "0",
+            "llm_proxy_memory_limit": "lots",
+        },
+        [
+            ["llm_proxy_models: the name demo stands twice"],
+            ['llm_proxy_models: "a b" cannot name a model'],
+            ["llm_proxy_models: x is from the provider acme, which is not known. Use one of anthropic, openai, gemini, demo"],
+            ["llm_proxy_providers: local needs", "https://api.example.com/v1"],
+            ["llm_proxy_keys: there is no key for anthropic, which claude needs"],
+            ["llm_proxy_keys: cohere is not a provider"],
+            ["llm_proxy_keys: the key for openai is still a placeholder"],
+            ['llm_proxy_uid: "0" is not a user id that a service may have'],
+            ['llm_proxy_memory_limit: "lots" is not an amount of memory'],
+        ],
+    ),
+    "model_malformed": (
+        {"llm_proxy_models": [{"name": "x"}]},
+        [["Validation of arguments failed"], ["missing required arguments: provider found in llm_proxy_models"]],
+    ),
+    "workspace_missing": (
+        {
+            "backend_workspace": "/no/such/folder",
+            "backend_gitconfig": "/no/gitconfig",
+            "backend_ssh_dir": "/no/ssh",
+            "backend_model": "gpt",
+            "backend_permissions": {"bash": "maybe"},
+        },
+        [
+            ["backend_workspace: /no/such/folder does not exist"],
+            ["backend_gitconfig: /no/gitconfig does not exist"],
+            ["backend_ssh_dir: /no/ssh does not exist"],
+            ["backend_model: there is no model gpt. Use one of demo"],
+            ['backend_permissions: bash is "maybe". Use allow, ask or deny'],
+        ],
+    ),
+    "workspace_root": ({"backend_workspace": "/"}, [["backend_workspace: / would give the agent the whole host"]]),
+    "workspace_file": ({"backend_workspace": "/etc/passwd"}, [["backend_workspace: /etc/passwd is a file"]]),
+    "workspace_relative": ({"backend_workspace": "work"}, [['backend_workspace: "work" is not an absolute path']]),
+    "port_taken": (
+        {"frontend_port": "{port}", "frontend_hosts": ["https://x"]},
+        [
+            ["frontend_port: port {port} on 127.0.0.1 is used by", "(process {pid})"],
+            ['frontend_hosts: "https://x" is not a host name'],
+        ],
+    ),
+    "address": (
+        {"frontend_port": 70000, "frontend_listen_address": "0.0.0.0"},
+        [["frontend_listen_address: 0.0.0.0 is not a loopback address"], ["frontend_port: 70000 is not a port"]],
+    ),
+    "value_unknown": (
+        {"frontend_ui": "emacs"},
+        [["Validation of arguments failed"], ["frontend_ui must be one of: oc-web, opencode, got: emacs"]],
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def errors(port: int, engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """The errors of each case's host, from one run in check mode: a check that is blind then still changes nothing."""
+    folder = tmp_path_factory.mktemp("bad_input")
+    hosts = {name: json.loads(json.dumps(given).replace('"{port}"', str(port))) for name, (given, _) in CASES.items()}
+    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
+    run = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), "--check", "--forks=4", f"--inventory={folder}/hosts.json", "site.yml"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": engine_path, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = json.loads(run.stdout[run.stdout.index("{\n") :])
+    found: dict[str, list[str]] = {name: [] for name in CASES}
+    for play in report["plays"]:
+        for task in play["tasks"]:
+            for host, result in task["hosts"].items():
+                assert not result.get("changed"), f"{task['task']['name']} changed {host}"
+                if result.get("failed"):
+                    found[host].append(result["msg"])
+    return found
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_gets_one_clear_error(errors: dict[str, list[str]], port: int, case: str) -> None:
+    assert len(errors[case]) == 1
+    lines = errors[case][0].splitlines()
+    assert len(lines) == len(CASES[case][1])
+    for line, words in zip(lines, CASES[case][1], strict=True):
+        assert [each for each in words if each.format(port=port, pid=os.getpid()) not in line] == []
+
+
+def test_a_vault_that_cannot_be_decrypted_is_one_clear_error(tmp_path: Path) -> None:
+    """Ansible's own error, as long as nothing of ours gets before it."""
+    bin_folder = Path(sys.executable).parent
+    (tmp_path / "right").write_text("right", encoding="utf-8")
+    (tmp_path / "wrong").write_text("wrong", encoding="utf-8")
+    variables = tmp_path / "group_vars/all"
+    variables.mkdir(parents=True)
+    (variables / "vault.yml").write_text("vault_anthropic_api_key: k\n", encoding="utf-8")
+    subprocess.run(
+        [bin_folder / "ansible-vault", "encrypt", f"--vault-password-file={tmp_path}/right", variables / "vault.yml"],
+        check=True,
+        capture_output=True,
+    )
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {localhost: {ansible_connection: local}}}\n", encoding="utf-8")
+    run = subprocess.run(
+        [
+            bin_folder / "ansible-playbook",
+            "--check",
+            f"--inventory={tmp_path}/hosts.yml",
+            f"--vault-password-file={tmp_path}/wrong",
+            "site.yml",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode != 0
+    assert "Decryption failed" in run.stderr
+    assert "TASK" not in run.stdout

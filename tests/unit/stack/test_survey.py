@@ -1,0 +1,110 @@
+"""What the survey says about a host decides what a deploy does there."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import survey
+
+FakeDocker = Callable[[str], None]
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def test_a_running_engine_is_described(fake_docker: FakeDocker) -> None:
+    fake_docker("""case "$*" in
+        info*) echo "26.1.5+dfsg1 /srv/docker" ;;
+        compose*) echo v2.26.1-4 ;;
+        buildx*) echo "github.com/docker/buildx 0.13.1+ds1 abc" ;;
+        "image ls"*) echo localhost/ocweb/base:1; echo localhost/ocweb/backend:2 ;;
+    esac""")
+    assert survey.engine("ocweb") == {
+        "state": "running",
+        "version": "26.1.5",
+        "root": "/srv/docker",
+        "compose": "2.26.1",
+        "buildx": "0.13.1",
+        "images": ["localhost/ocweb/base:1", "localhost/ocweb/backend:2"],
+    }
+
+
+def test_an_engine_that_the_user_may_not_use_is_denied(fake_docker: FakeDocker) -> None:
+    fake_docker('echo "permission denied while trying to connect to the Docker daemon socket" >&2; exit 1')
+    assert survey.engine("ocweb")["state"] == "denied"
+
+
+def test_an_engine_that_does_not_run_is_stopped(fake_docker: FakeDocker, tmp_path: Path) -> None:
+    fake_docker('echo "Cannot connect to the Docker daemon" >&2; exit 1')
+    daemon = tmp_path / "bin/dockerd"
+    daemon.touch(mode=0o755)
+    assert survey.engine("ocweb")["state"] == "stopped"
+
+
+def test_no_engine_is_absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert survey.engine("ocweb")["state"] == "absent"
+
+
+@pytest.mark.parametrize(("text", "number"), [("v2.26.1-4", "2.26.1"), ("github.com/docker/buildx 0.13.1+ds1", "0.13.1"), ("none", "")])
+def test_a_version_is_its_first_dotted_number(text: str, number: str) -> None:
+    assert survey.number(text) == number
+
+
+def test_a_free_port_has_no_listener() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    assert survey.obstacle("127.0.0.1", port, "ocweb") == ""
+
+
+def test_who_listens_on_a_port_is_named(fake_docker: FakeDocker, taken_port: int) -> None:
+    fake_docker("")
+    assert f"(process {os.getpid()})" in survey.obstacle("127.0.0.1", taken_port, "ocweb")
+
+
+def test_a_container_that_listens_is_named(fake_docker: FakeDocker, taken_port: int) -> None:
+    fake_docker("echo wiki-web-1 wiki")
+    assert survey.obstacle("127.0.0.1", taken_port, "ocweb") == "is used by the container wiki-web-1"
+
+
+def test_our_own_gateway_does_not_count_as_a_listener(fake_docker: FakeDocker, taken_port: int) -> None:
+    fake_docker("echo ocweb-gateway-1 ocweb")
+    assert survey.obstacle("127.0.0.1", taken_port, "ocweb") == ""
+
+
+def test_an_address_that_the_host_has_not_is_named() -> None:
+    assert survey.obstacle("203.0.113.1", 3000, "ocweb") == "cannot be listened on (Cannot assign requested address)"
+
+
+def test_a_workspace_is_its_real_path_and_its_owners(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    found = survey.workspace(str(tmp_path / "link"), "/nowhere")
+    assert (found["kind"], found["path"], found["uid"], found["auto"]) == ("folder", str(tmp_path), os.getuid(), False)
+
+
+def test_a_workspace_may_be_missing_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert survey.workspace(str(tmp_path / "file"), "/nowhere")["kind"] == "file"
+    assert survey.workspace("auto", str(tmp_path))["kind"] == "missing"
+    assert survey.workspace("auto", str(tmp_path))["path"] == str(tmp_path / "workspace")
+
+
+def test_a_path_that_was_named_stays_and_an_automatic_one_has_to_exist(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing")
+    assert survey.existing(missing, "") == {"path": missing, "exists": False}
+    assert survey.existing("auto", missing) == {"path": "", "exists": False}
+    assert survey.existing("auto", str(tmp_path)) == {"path": str(tmp_path), "exists": True}
+
+
+@pytest.mark.parametrize("path", ["{}", "{}/not/yet/there", "relative", ""])
+def test_free_space_is_that_of_the_nearest_folder_there_is(tmp_path: Path, path: str) -> None:
+    assert survey.free(path.format(tmp_path)) > 0
