@@ -30,10 +30,9 @@ def test_it_holds_what_users_need_and_nothing_else(artifact: Path) -> None:
 
 
 def test_its_playbook_runs_from_any_folder(artifact: Path, engine_path: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "PATH": engine_path, "ANSIBLE_COLLECTIONS_PATH": str(tmp_path)}
     subprocess.run(
-        [BIN / "ansible-galaxy", "collection", "install", "--no-deps", f"--collections-path={tmp_path}", artifact],
-        check=True,
-        capture_output=True,
+        [BIN / "ansible-galaxy", "collection", "install", "--no-deps", artifact], env=environment, check=True, capture_output=True
     )
     run = subprocess.run(
         [
