@@ -1,7 +1,7 @@
 """Looks at a host in one round trip and changes nothing.
 
 Called as ``python3 - QUESTION`` with one JSON object:
-``listen`` ({address, port}), ``project`` (Compose project name),
+``listen`` ({address, port}), ``project`` (Compose project name), ``workspace_owner`` (a user id or "auto"),
 ``stack_dir``, ``workspace``, ``gitconfig`` and ``ssh_dir`` (paths, or "auto" to have them chosen), ``ca_bundle`` ("auto" or a path).
 
 Prints one JSON object; sizes are bytes, ids are numbers, a path that does not apply is "".
@@ -9,6 +9,7 @@ Prints one JSON object; sizes are bytes, ids are numbers, a path that does not a
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import json
@@ -144,22 +145,29 @@ def process_on(port: int) -> str:
     return ""
 
 
-def workspace(path: str, home: str) -> dict[str, Any]:
-    """Describe the workspace, and whose it is: the owner's id, home and account decide what else may be mounted."""
+def workspace(path: str, home: str, new_owner: str) -> dict[str, Any]:
+    """Describe the workspace, and whose it is: the owner's id, home and account decide what else may be mounted.
+
+    A missing one is described as it will be made: for user id ``new_owner``, or "auto": 1000 by root, else us.
+    """
     chosen = path == "auto"
     path = os.path.join(home, "workspace") if chosen else path
-    found = {"path": path, "auto": chosen, "kind": "missing", "uid": -1, "gid": -1, "home": ""}
+    found: dict[str, Any] = {"path": path, "auto": chosen, "kind": "missing", "home": ""}
     try:
         status = os.stat(path)
     except OSError:
-        return found
-    found["kind"] = "folder" if stat.S_ISDIR(status.st_mode) else "file"
-    found["path"] = os.path.realpath(path)
-    found["uid"], found["gid"] = status.st_uid, status.st_gid
-    try:
-        found["home"] = pwd.getpwuid(status.st_uid).pw_dir
-    except KeyError:
-        found["home"] = ""
+        root = os.geteuid() == 0
+        found["uid"] = (1000 if root else os.geteuid()) if new_owner == "auto" else int(new_owner)
+        found["gid"] = found["uid"] if root else os.getegid()
+    else:
+        found["kind"] = "folder" if stat.S_ISDIR(status.st_mode) else "file"
+        found["path"] = os.path.realpath(path)
+        found["uid"], found["gid"] = status.st_uid, status.st_gid
+    with contextlib.suppress(KeyError):
+        account = pwd.getpwuid(found["uid"])
+        found["home"] = account.pw_dir
+        if found["kind"] == "missing":
+            found["gid"] = account.pw_gid
     return found
 
 
@@ -195,7 +203,7 @@ def main() -> None:
     if host["stack_dir"] == "auto":
         host["stack_dir"] = "/opt/ocweb" if root else os.path.join(host["home"], ".local/share/ocweb")
     host["obstacle"] = obstacle(question["listen"]["address"], question["listen"]["port"], question["project"])
-    host["workspace"] = workspace(question["workspace"], host["home"])
+    host["workspace"] = workspace(question["workspace"], host["home"], question["workspace_owner"])
     owner_home = host["workspace"]["home"]
     host["gitconfig"] = existing(question["gitconfig"], os.path.join(owner_home, ".gitconfig") if owner_home else "")
     host["ssh_dir"] = existing(question["ssh_dir"], os.path.join(owner_home, ".ssh") if owner_home else "")

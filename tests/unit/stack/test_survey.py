@@ -1,6 +1,7 @@
 """What the survey says about a host decides what a deploy does there."""
 
 import os
+import pwd
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,15 +88,27 @@ def test_an_address_that_the_host_has_not_is_named() -> None:
 
 def test_a_workspace_is_its_real_path_and_its_owners(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
-    found = survey.workspace(str(tmp_path / "link"), "/nowhere")
+    found = survey.workspace(str(tmp_path / "link"), "/nowhere", "auto")
     assert (found["kind"], found["path"], found["uid"], found["auto"]) == ("folder", str(tmp_path), os.getuid(), False)
 
 
 def test_a_workspace_may_be_missing_or_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert survey.workspace(str(tmp_path / "file"), "/nowhere")["kind"] == "file"
-    assert survey.workspace("auto", str(tmp_path))["kind"] == "missing"
-    assert survey.workspace("auto", str(tmp_path))["path"] == str(tmp_path / "workspace")
+    assert survey.workspace(str(tmp_path / "file"), "/nowhere", "auto")["kind"] == "file"
+    assert survey.workspace("auto", str(tmp_path), "auto")["kind"] == "missing"
+    assert survey.workspace("auto", str(tmp_path), "auto")["path"] == str(tmp_path / "workspace")
+
+
+def test_a_missing_workspace_is_described_as_it_will_be_once_made(tmp_path: Path) -> None:
+    account = pwd.getpwnam("nobody")
+    planned = survey.workspace("auto", str(tmp_path), str(account.pw_uid))
+    made = tmp_path / "workspace"
+    made.mkdir()
+    if os.geteuid() == 0:
+        os.chown(made, planned["uid"], planned["gid"])
+        found = survey.workspace("auto", str(tmp_path), "auto")
+        assert {**found, "kind": "missing"} == planned
+    assert planned["home"] == account.pw_dir
 
 
 def test_a_path_that_was_named_stays_and_an_automatic_one_has_to_exist(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""What the tests look at: the server, and its containers as the engine on it describes them."""
+
+import json
+import shlex
+from typing import Any
+
+import pytest
+from testinfra.backend.base import CommandResult
+from testinfra.host import Host
+
+DIR = "/opt/ocweb"
+SERVICES = ("llm-proxy", "backend", "frontend", "gateway")
+STATUS = "curl --silent --output /dev/null --max-time 10 --write-out '%{http_code}'"
+
+
+class Stack:
+    """The deployed stack on a server."""
+
+    def __init__(self, server: Host) -> None:
+        self.server = server
+
+    def compose(self, command: str) -> str:
+        """Run a Compose command on the stack and return what it prints."""
+        return str(self.server.check_output(f"cd {DIR} && docker compose {command}"))
+
+    def described(self, kind: str, name: str) -> dict[str, Any]:
+        """Return what the engine knows of a container, an image or a network."""
+        found: list[dict[str, Any]] = json.loads(self.server.check_output(f"docker {kind} inspect %s", name))
+        return found[0]
+
+    def container(self, service: str) -> dict[str, Any]:
+        """Return what the engine knows of a service's container."""
+        return self.described("container", f"ocweb-{service}-1")
+
+    def inside(self, service: str, script: str) -> CommandResult:
+        """Run a shell script in a service's container, as the service's user."""
+        return self.server.run("docker exec %s sh -c %s", f"ocweb-{service}-1", script)
+
+    def output(self, service: str, script: str) -> str:
+        """Run a shell script that has to succeed in a service's container, and return what it prints."""
+        return str(self.server.check_output("docker exec %s sh -c %s", f"ocweb-{service}-1", script))
+
+    def secret(self, path: str) -> str:
+        """Read a secret from the stack's folder."""
+        return str(self.server.check_output("cat %s", f"{DIR}/{path}"))
+
+    def backend(self, path: str, body: object = None) -> Any:
+        """Call OpenCode's API with its password; POST where there is a body."""
+        data = "" if body is None else f"--header 'Content-Type: application/json' --data {shlex.quote(json.dumps(body))}"
+        sign_in = """printf 'user = "opencode:%s"\\n' "$(cat /run/secrets/backend/password)" | curl --config -"""
+        return json.loads(self.output("backend", f"{sign_in} --silent --show-error --fail-with-body {data} http://127.0.0.1:4096{path}"))
+
+    def answer(self, service: str, name: str, port: int) -> str:
+        """Return the head of an HTTP answer that a service's container gets, without its date; "" is none.
+
+        Some networks answer every TCP connection, so that only what answers tells who was reached.
+        """
+        command = f"exec 3<>/dev/tcp/{name}/{port} && printf 'GET /probe HTTP/1.0\\r\\nHost: probe\\r\\n\\r\\n' >&3 && head -c 2000 <&3"
+        answered = str(self.server.run("docker exec %s timeout 3 bash -c %s", f"ocweb-{service}-1", command).stdout)
+        head = answered.replace("\r", "").partition("\n\n")[0].splitlines()
+        return "\n".join(line for line in head if not line.lower().startswith("date:"))
+
+    def from_backend(self, *arguments: str) -> str:
+        """Return the HTTP status that curl gets in the backend's container; "000" is no connection."""
+        return str(self.inside("backend", f"{STATUS} {shlex.join(arguments)}").stdout)
+
+    def from_server(self, *arguments: str) -> str:
+        """Return the HTTP status that curl gets on the server itself; "000" is no connection."""
+        return str(self.server.run(f"{STATUS} {shlex.join(arguments)}").stdout)
+
+
+@pytest.fixture(scope="module")
+def stack(host: Host) -> Stack:
+    """The stack on the server under test."""
+    return Stack(host)
