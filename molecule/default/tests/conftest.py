@@ -2,15 +2,26 @@
 
 import json
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
+SCENARIO = Path(__file__).resolve().parents[1]
 DIR = "/opt/ocweb"
 SERVICES = ("llm-proxy", "backend", "frontend", "gateway")
 STATUS = "curl --silent --output /dev/null --max-time 10 --write-out '%{http_code}'"
+
+
+def deploy(variables: dict[str, object], *options: str) -> "subprocess.CompletedProcess[str]":
+    """Deploy to the scenario's server with other variables."""
+    playbook = Path(sys.executable).with_name("ansible-playbook")
+    command = [playbook, "--inventory", SCENARIO / "inventory", "--extra-vars", json.dumps(variables), *options, SCENARIO / "converge.yml"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 class Stack:

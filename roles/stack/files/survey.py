@@ -187,6 +187,18 @@ def names(folder: str) -> list[str]:
         return []
 
 
+def folders(root: str) -> list[dict[str, Any]]:
+    """Describe the services' folders as their roles do, so that only those that differ cost a task."""
+    found = []
+    for path in sorted(glob.glob(os.path.join(glob.escape(root), "*", "*"))):
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            if stat.S_ISDIR(status.st_mode):
+                mode = f"{stat.S_IMODE(status.st_mode):04o}"
+                found.append({"path": path, "owner": status.st_uid, "group": status.st_gid, "mode": mode})
+    return found
+
+
 def free(path: str) -> int:
     """Return the free bytes of the file system that will hold the path."""
     while path and not os.path.exists(path):
@@ -210,6 +222,7 @@ def main() -> None:
     bundles = CA_BUNDLES if question["ca_bundle"] == "auto" else (question["ca_bundle"],)
     host["ca_bundle"] = next((path for path in bundles if os.path.exists(path)), "")
     host["key_files"] = names(os.path.join(host["stack_dir"], "llm-proxy/keys"))
+    host["folders"] = folders(host["stack_dir"])
     host["deployed"] = os.path.exists(os.path.join(host["stack_dir"], "compose.yml"))
     host["free"] = {
         "stack_dir": free(host["stack_dir"]),

@@ -118,6 +118,16 @@ def test_a_path_that_was_named_stays_and_an_automatic_one_has_to_exist(tmp_path:
     assert survey.existing("auto", str(tmp_path)) == {"path": str(tmp_path), "exists": True}
 
 
+def test_the_services_folders_are_described_as_the_roles_describe_theirs(tmp_path: Path) -> None:
+    secrets = tmp_path / "llm-proxy/secrets"
+    secrets.mkdir(parents=True)
+    secrets.chmod(0o750)
+    (tmp_path / "compose.yml").touch()
+    (tmp_path / "llm-proxy/a-file").touch()
+    (secrets / "too-deep").mkdir()
+    assert survey.folders(str(tmp_path)) == [{"path": str(secrets), "owner": os.geteuid(), "group": os.getegid(), "mode": "0750"}]
+
+
 @pytest.mark.parametrize("path", ["{}", "{}/not/yet/there", "relative", ""])
 def test_free_space_is_that_of_the_nearest_folder_there_is(tmp_path: Path, path: str) -> None:
     assert survey.free(path.format(tmp_path)) > 0

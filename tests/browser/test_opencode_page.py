@@ -1,0 +1,19 @@
+"""OpenCode's own page in a browser, where frontend_ui chose it: the same chain behind another face."""
+
+import re
+from base64 import urlsafe_b64encode
+
+from conftest import URL
+from playwright.sync_api import Page, expect
+
+WORKSPACE = urlsafe_b64encode(b"/workspace").decode().rstrip("=")
+
+
+def test_a_message_is_answered(page: Page, complaints: list[str]) -> None:
+    page.goto(f"{URL}/{WORKSPACE}/session")
+    expect(page).to_have_title("OpenCode")
+    box = page.get_by_role("textbox").first
+    box.fill("hello")
+    box.press("Enter")
+    expect(page.get_by_text(re.compile("I am the demo model of this workbench"))).to_be_visible(timeout=30_000)
+    assert complaints == []
