@@ -12,6 +12,8 @@ WORKSPACE = urlsafe_b64encode(b"/workspace").decode().rstrip("=")
 def test_a_message_is_answered(page: Page, complaints: list[str]) -> None:
     page.goto(f"{URL}/{WORKSPACE}/session")
     expect(page).to_have_title("OpenCode")
+    # Before it knows its models, the page takes no message.
+    page.get_by_role("button", name="Demo (no key needed)").wait_for()
     box = page.get_by_role("textbox").first
     box.fill("hello")
     box.press("Enter")
