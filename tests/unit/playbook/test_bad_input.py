@@ -83,6 +83,16 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
     "workspace_root": ({"backend_workspace": "/"}, [["backend_workspace: / would give the agent the whole host"]]),
     "workspace_file": ({"backend_workspace": "/etc/passwd"}, [["backend_workspace: /etc/passwd is a file"]]),
     "workspace_relative": ({"backend_workspace": "work"}, [['backend_workspace: "work" is not an absolute path']]),
+    "path_not_plain": (
+        {"backend_gitconfig": "/etc/passwd:/etc/shadow", "backend_ssh_dir": "/etc/$HOME"},
+        [
+            ["backend_gitconfig: /etc/passwd:/etc/shadow does not exist"],
+            ["backend_ssh_dir: /etc/$HOME does not exist"],
+            ['backend_gitconfig: "/etc/passwd:/etc/shadow" has a character that a mount cannot have'],
+            ['backend_ssh_dir: "/etc/$HOME" has a character that a mount cannot have'],
+        ],
+    ),
+    "stack_dir_not_plain": ({"stack_dir": '/srv/"a" #b'}, [['stack_dir: "/srv/"a" #b" has a character that a mount cannot have']]),
     "port_taken": (
         {"frontend_port": "{port}", "frontend_hosts": ["https://x"]},
         [
