@@ -2,9 +2,13 @@
 # Everything runs in .venv, made from uv.lock; nothing is installed outside this folder but the engine.
 
 INVENTORY ?= inventories/local
+COMMA := ,
 PLAY := .venv/bin/ansible-playbook -i $(INVENTORY)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export UV_SYSTEM_CERTS := 1
+
+# Ansible takes an inventory that does not exist for one without hosts, and succeeds.
+$(if $(findstring $(COMMA),$(INVENTORY))$(wildcard $(INVENTORY)),,$(error INVENTORY: $(INVENTORY) does not exist))
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -15,10 +19,13 @@ deploy: .venv/deploy.stamp ## deploy to INVENTORY (default: this machine, with a
 check: .venv/deploy.stamp ## say what `make deploy` would change, and change nothing
 	$(PLAY) site.yml --check --diff $(ARGS)
 
-test: test-quick test-molecule ## every test: the quick ones, then real servers (about 15 minutes)
+test: test-quick test-proxy test-molecule ## every test: the quick ones, then real servers (about 10 minutes)
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
 	tests/quick
+
+test-proxy: .venv/test.stamp ## the proxy's rules with the real LiteLLM, without a server (under 1 minute)
+	tests/proxy/run
 
 test-molecule: .venv/test.stamp ## the whole stack on a bare server, seen through a real browser
 	tests/molecule
@@ -39,4 +46,4 @@ clean: ## remove the Python environment (never a deployed stack)
 	.config/environment $*
 	touch $@
 
-.PHONY: help deploy check test test-quick test-molecule bench docs build clean
+.PHONY: help deploy check test test-quick test-proxy test-molecule bench docs build clean

@@ -27,14 +27,14 @@ def engine_path(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def fake_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """A `docker` whose body is the given shell script; nothing but the system's basic tools is on PATH besides."""
+def fake_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A `docker`, or another command, whose body is the given shell script; besides, PATH has the system's basic tools alone."""
 
-    def write(body: str) -> None:
+    def write(body: str, command: str = "docker") -> None:
         folder = tmp_path / "bin"
-        folder.mkdir()
-        (folder / "docker").write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
-        (folder / "docker").chmod(0o755)
+        folder.mkdir(exist_ok=True)
+        (folder / command).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        (folder / command).chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
 
     return write

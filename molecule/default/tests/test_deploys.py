@@ -44,6 +44,17 @@ def test_a_dry_one_names_the_change_and_the_restart(stack: Stack) -> None:
     assert state(stack) == before
 
 
+def test_one_mends_what_was_lost(stack: Stack) -> None:
+    stack.server.check_output(f"rm {DIR}/backend/secrets/password {DIR}/gateway/config/Caddyfile")
+    stack.server.check_output(f"chown root {DIR}/llm-proxy/secrets {DIR}/llm-proxy/secrets/master_key")
+    stack.server.check_output("docker kill ocweb-frontend-1")
+    mended = deploy({})
+    assert mended.returncode == 0, mended.stdout
+    assert "changed=0 " in deploy({}).stdout
+    assert stack.backend("/config")["model"] == "litellm-proxy/demo"
+    assert stack.from_server("http://localhost:3000/") == "200"
+
+
 @pytest.fixture
 def user(stack: Stack) -> Iterator[str]:
     """A user who may talk to the engine, and has no other right. What they deployed is removed at the end."""

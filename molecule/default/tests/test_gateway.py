@@ -26,13 +26,26 @@ def test_another_origins_page_is_refused(stack: Stack, origin: str, method: str)
     assert stack.from_server("--request", method, "--header", f"Origin: {origin}", f"{PAGE}api/session") == "403"
 
 
+@pytest.mark.parametrize("path", ["", "api/events", "_serverFn/x", "session/x"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
 @pytest.mark.parametrize("mode", ["cors", "no-cors", "websocket"])
-def test_another_sites_request_without_an_origin_is_refused(stack: Stack, mode: str) -> None:
-    assert stack.from_server("--header", "Sec-Fetch-Site: cross-site", "--header", f"Sec-Fetch-Mode: {mode}", f"{PAGE}api/events") == "403"
+def test_another_sites_request_without_an_origin_is_refused(stack: Stack, mode: str, site: str, path: str) -> None:
+    assert stack.from_server("--header", f"Sec-Fetch-Site: {site}", "--header", f"Sec-Fetch-Mode: {mode}", PAGE + path) == "403"
 
 
-def test_a_link_from_another_site_opens_the_page(stack: Stack) -> None:
-    assert stack.from_server("--header", "Sec-Fetch-Site: cross-site", "--header", "Sec-Fetch-Mode: navigate", PAGE) == "200"
+@pytest.mark.parametrize("path", ["api/events", "_serverFn/x", "%5FserverFn/x", "//_serverFn/x", "session/x", "x/../_serverFn/x"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_link_from_another_site_leads_to_the_front_page_and_no_further(stack: Stack, site: str, path: str) -> None:
+    link = ["--path-as-is", "--header", f"Sec-Fetch-Site: {site}", "--header", "Sec-Fetch-Mode: navigate"]
+    assert stack.from_server(*link, PAGE + path) == "403"
+    assert stack.from_server(*link, PAGE) == "200"
+    assert stack.from_server(*link, "--request", "POST", PAGE) == "403"
+
+
+@pytest.mark.parametrize("path", ["_serverFn/x", "%5FserverFn/x", "//_serverFn/x", "x/../_serverFn/x", "_SERVERFN/x"])
+def test_an_image_or_link_that_a_browser_says_nothing_about_commands_nothing(stack: Stack, path: str) -> None:
+    assert stack.from_server("--path-as-is", PAGE + path) == "403"
+    assert stack.from_server("--header", "X-Tsr-Redirect: manual", f"{PAGE}_serverFn/x") not in ("403", "000")
 
 
 def test_its_own_page_may_call_it(stack: Stack) -> None:

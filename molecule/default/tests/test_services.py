@@ -45,6 +45,11 @@ def test_the_agent_has_its_tools(stack: Stack, command: str) -> None:
     assert stack.inside("backend", command).rc == 0
 
 
+def test_a_terminal_can_be_opened(stack: Stack) -> None:
+    """OpenCode's own page has one; its library is loaded from /tmp."""
+    assert stack.backend("/pty", {"command": "sh"})["status"] == "running"
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_it_starts_again_by_itself(stack: Stack, service: str) -> None:
     assert stack.container(service)["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"

@@ -54,6 +54,7 @@ def system() -> dict[str, Any]:
         "version": release.get("VERSION_ID", ""),
         "codename": release.get("VERSION_CODENAME", ""),
         "machine": platform.machine(),
+        "cpus": os.cpu_count() or 1,
         "systemd": os.path.isdir("/run/systemd/system"),
         "uid": user.pw_uid,
         "gid": user.pw_gid,
@@ -63,15 +64,18 @@ def system() -> dict[str, Any]:
 
 
 def engine(project: str) -> dict[str, Any]:
-    """Report the engine, its two plugins, and the project's images that it has.
+    """Report the engine, its two plugins, and what it has of the project: images, and the services that run.
 
-    ``state`` is one of absent, stopped, denied, running.
+    ``state`` is one of absent, stopped, denied, running; ``package`` is the one that the engine came with, "" if it came otherwise.
     """
+    label = "com.docker.compose"
     questions = {
         "info": ("docker", "info", "--format", "{{.ServerVersion}} {{.DockerRootDir}}"),
         "compose": ("docker", "compose", "version", "--short"),
         "buildx": ("docker", "buildx", "version"),
         "images": ("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"localhost/{project}/*"),
+        "running": ("docker", "ps", "--filter", f"label={label}.project={project}", "--format", f'{{{{.Label "{label}.service"}}}}'),
+        "packages": ("dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", "docker.io", "docker-ce"),
     }
     with ThreadPoolExecutor() as pool:
         asked = {name: pool.submit(run, *command) for name, command in questions.items()}
@@ -88,11 +92,13 @@ def engine(project: str) -> dict[str, Any]:
         state = "stopped" if shutil.which("dockerd") else "absent"
     return {
         "state": state,
+        "package": next((line.split()[0] for line in answer["packages"].splitlines() if line.endswith(" installed")), ""),
         "version": number(version),
         "root": root,
         "compose": number(answer["compose"]) if code["compose"] == 0 else "",
         "buildx": number(answer["buildx"]) if code["buildx"] == 0 else "",
         "images": answer["images"].split() if code["images"] == 0 else [],
+        "running": answer["running"].split() if code["running"] == 0 else [],
     }
 
 
@@ -187,16 +193,22 @@ def names(folder: str) -> list[str]:
         return []
 
 
-def folders(root: str) -> list[dict[str, Any]]:
-    """Describe the services' folders as their roles do, so that only those that differ cost a task."""
+def paths(root: str) -> list[dict[str, Any]]:
+    """Describe the services' folders and secrets as their roles do, so that only those that differ cost a task."""
     found = []
-    for path in sorted(glob.glob(os.path.join(glob.escape(root), "*", "*"))):
-        with contextlib.suppress(OSError):
-            status = os.stat(path)
-            if stat.S_ISDIR(status.st_mode):
+    for pattern in ("*/*/", "*/secrets/*"):
+        for path in sorted(glob.glob(os.path.join(glob.escape(root), pattern))):
+            with contextlib.suppress(OSError):
+                status = os.stat(path)
                 mode = f"{stat.S_IMODE(status.st_mode):04o}"
-                found.append({"path": path, "owner": status.st_uid, "group": status.st_gid, "mode": mode})
+                found.append({"path": path.rstrip("/"), "owner": status.st_uid, "group": status.st_gid, "mode": mode})
     return found
+
+
+def overlap(path: str, folder: str) -> bool:
+    """Tell whether one of two paths lies in the other; no path lies nowhere."""
+    resolved = [os.path.realpath(path), os.path.realpath(folder)]
+    return bool(path) and os.path.commonpath(resolved) in resolved
 
 
 def free(path: str) -> int:
@@ -222,7 +234,9 @@ def main() -> None:
     bundles = CA_BUNDLES if question["ca_bundle"] == "auto" else (question["ca_bundle"],)
     host["ca_bundle"] = next((path for path in bundles if os.path.exists(path)), "")
     host["key_files"] = names(os.path.join(host["stack_dir"], "llm-proxy/keys"))
-    host["folders"] = folders(host["stack_dir"])
+    host["paths"] = paths(host["stack_dir"])
+    mounted = {"backend_workspace": host["workspace"], "backend_gitconfig": host["gitconfig"], "backend_ssh_dir": host["ssh_dir"]}
+    host["overlapping"] = [variable for variable, found in mounted.items() if overlap(found["path"], host["stack_dir"])]
     host["deployed"] = os.path.exists(os.path.join(host["stack_dir"], "compose.yml"))
     host["free"] = {
         "stack_dir": free(host["stack_dir"]),

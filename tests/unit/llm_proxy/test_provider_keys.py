@@ -32,6 +32,12 @@ def test_a_model_with_a_key_and_without_an_address_is_refused_at_start(tmp_path:
         ProviderKeys(tmp_path, [unpinned])
 
 
+def test_a_model_of_two_providers_at_one_address_is_refused_at_start(tmp_path: Path) -> None:
+    other = {**MODELS[1], "model_info": {"provider": "another-account"}}
+    with pytest.raises(ValueError, match="gpt-5"):
+        ProviderKeys(tmp_path, [*MODELS, other])
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -43,6 +49,9 @@ def test_a_model_with_a_key_and_without_an_address_is_refused_at_start(tmp_path:
         {"model": "anthropic/gpt-5"},
         {"model": "demo/demo"},
         {"model": "gpt-5"},
+        {"headers": {"Host": "evil.example"}},
+        {"extra_headers": {"Host": "evil.example"}},
+        {"deployment_id": "elsewhere"},
     ],
 )
 def test_a_steered_request_is_refused(keys: ProviderKeys, change: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ All cases are hosts of one run: each host is this machine with one wrong variabl
 
 import json
 import os
+import pwd
 import socket
 import subprocess
 import sys
@@ -29,6 +30,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             "stack_dir": "/opt/no-such-stack",
             "stack_minimum_free_gib": 10**6,
             "stack_log_max_size": "big",
+            "stack_log_max_files": 0,
         },
         [
             ['stack_project: "My Stack" cannot name a Compose project'],
@@ -36,6 +38,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ["stack_minimum_free_gib: /opt/no-such-stack has", "GiB free"],
             ["stack_minimum_free_gib: /var/lib/docker has", "GiB free"],
             ['stack_log_max_size: "big" is not a size'],
+            ["stack_log_max_files: 0 is too few"],
         ],
     ),
     "folder": ({"stack_dir": "ocweb"}, [['stack_dir: "ocweb" is not an absolute path']]),
@@ -43,8 +46,12 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
     "models": (
         {
             "llm_proxy_models": [DEMO, DEMO, {"name": "a b", "provider": "demo"}, {"name": "x", "provider": "acme"}, CLAUDE, GPT],
-            "llm_proxy_providers": {"local": {"litellm": "openai"}},
-            "llm_proxy_keys": {"openai": "CHANGE_ME", "cohere": "k"},
+            "llm_proxy_providers": {
+                "local": {"litellm": "openai"},
+                "signed": {"litellm": "openai", "api_base": "https://user:password@api.example.com/v1"},
+                "typo": {"litellm": "openai", "api_base": "https://api.example.com/v1", "api_key": "k"},
+            },
+            "llm_proxy_keys": {"openai": "CHANGE_ME", "cohere": "k", "sk-1234": "anthropic", "gemini": "two words"},
             "llm_proxy_uid": "0",
             "llm_proxy_memory_limit": "lots",
         },
@@ -53,8 +60,12 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ['llm_proxy_models: "a b" cannot name a model'],
             ["llm_proxy_models: x is from the provider acme, which is not known. Use one of anthropic, openai, gemini, demo"],
             ["llm_proxy_providers: local needs", "https://api.example.com/v1"],
+            ["llm_proxy_providers: signed needs", "without user, password or query"],
+            ["llm_proxy_providers: typo needs", "and nothing else"],
             ["llm_proxy_keys: there is no key for anthropic, which claude needs"],
             ["llm_proxy_keys: cohere is not a provider"],
+            ["llm_proxy_keys: a name (not shown, it might be a key) is not a provider"],
+            ["llm_proxy_keys: the key for gemini is not one word of printable ASCII"],
             ["llm_proxy_keys: the key for openai is still a placeholder"],
             ['llm_proxy_uid: "0" is not a user id that a service may have'],
             ['llm_proxy_memory_limit: "lots" is not an amount of memory'],
@@ -70,7 +81,10 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             "backend_gitconfig": "/no/gitconfig",
             "backend_ssh_dir": "/no/ssh",
             "backend_model": "gpt",
-            "backend_permissions": {"bash": "maybe"},
+            "backend_permissions": {"bash": "maybe", "edit": {"*": True}},
+            "backend_packages": "python3",
+            "backend_pids_limit": -5,
+            "backend_cpus": 10**6,
         },
         [
             ["backend_workspace: /no/such/folder does not exist"],
@@ -78,9 +92,34 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ["backend_ssh_dir: /no/ssh does not exist"],
             ["backend_model: there is no model gpt. Use one of demo"],
             ['backend_permissions: bash is "maybe". Use allow, ask or deny'],
+            ['backend_permissions: edit is "True". Use allow, ask or deny'],
+            ["backend_pids_limit: -5 is too few"],
+            ["backend_cpus: 1000000 is not a share of the host's"],
+            ['backend_packages: "python3" is one text. Use a list'],
         ],
     ),
     "workspace_root": ({"backend_workspace": "/"}, [["backend_workspace: / would give the agent the whole host"]]),
+    "workspace_home": (
+        {"backend_workspace": pwd.getpwuid(os.getuid()).pw_dir, "stack_dir": "/opt/no-such-stack"},
+        [["is a home, with all that is in it"]],
+    ),
+    "mount_around_the_stack": (
+        {"backend_ssh_dir": "/etc", "stack_dir": "/etc/no-such-stack"},
+        [["backend_ssh_dir: it lies in the stack's folder /etc/no-such-stack, or that in it"]],
+    ),
+    "same_model": (
+        {
+            "llm_proxy_models": [{"name": name, "provider": name, "model": "m"} for name in ("one", "two")],
+            "llm_proxy_providers": {
+                name: {"litellm": "openai", "api_base": "https://api.example.com/v1"} for name in ("one", "two", "demo")
+            },
+            "llm_proxy_keys": {"one": "k1", "two": "k2"},
+        },
+        [
+            ["llm_proxy_providers: demo is the built-in demo model"],
+            ["llm_proxy_models: one and two are the same model at the same address"],
+        ],
+    ),
     "workspace_file": ({"backend_workspace": "/etc/passwd"}, [["backend_workspace: /etc/passwd is a file"]]),
     "workspace_relative": ({"backend_workspace": "work"}, [['backend_workspace: "work" is not an absolute path']]),
     "path_not_plain": (

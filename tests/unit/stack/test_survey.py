@@ -10,7 +10,7 @@ import pytest
 
 import survey
 
-FakeDocker = Callable[[str], None]
+FakeDocker = Callable[..., None]
 
 
 @pytest.fixture
@@ -26,15 +26,19 @@ def test_a_running_engine_is_described(fake_docker: FakeDocker) -> None:
         info*) echo "26.1.5+dfsg1 /srv/docker" ;;
         compose*) echo v2.26.1-4 ;;
         buildx*) echo "github.com/docker/buildx 0.13.1+ds1 abc" ;;
+        "ps --filter label=com.docker.compose.project=ocweb "*) echo gateway ;;
         "image ls"*) echo localhost/ocweb/base:1; echo localhost/ocweb/backend:2 ;;
     esac""")
+    fake_docker("echo docker.io not-installed; echo docker-ce installed; exit 1", "dpkg-query")
     assert survey.engine("ocweb") == {
         "state": "running",
+        "package": "docker-ce",
         "version": "26.1.5",
         "root": "/srv/docker",
         "compose": "2.26.1",
         "buildx": "0.13.1",
         "images": ["localhost/ocweb/base:1", "localhost/ocweb/backend:2"],
+        "running": ["gateway"],
     }
 
 
@@ -125,7 +129,26 @@ def test_the_services_folders_are_described_as_the_roles_describe_theirs(tmp_pat
     (tmp_path / "compose.yml").touch()
     (tmp_path / "llm-proxy/a-file").touch()
     (secrets / "too-deep").mkdir()
-    assert survey.folders(str(tmp_path)) == [{"path": str(secrets), "owner": os.geteuid(), "group": os.getegid(), "mode": "0750"}]
+    (secrets / "key").touch(mode=0o400)
+    mine = {"owner": os.geteuid(), "group": os.getegid()}
+    folder, *inside = survey.paths(str(tmp_path))
+    assert folder == {"path": str(secrets), "mode": "0750", **mine}
+    assert {"path": str(secrets / "key"), "mode": "0400", **mine} in inside
+
+
+@pytest.mark.parametrize(
+    ("path", "overlaps"),
+    [
+        ("", False),
+        ("/home/dev/work", False),
+        ("/home/developer", False),
+        ("/home/dev", True),
+        ("/", True),
+        ("/home/dev/stack/backend", True),
+    ],
+)
+def test_what_lies_in_the_stacks_folder_or_around_it_is_told(path: str, overlaps: bool) -> None:
+    assert survey.overlap(path, "/home/dev/stack") is overlaps
 
 
 @pytest.mark.parametrize("path", ["{}", "{}/not/yet/there", "relative", ""])

@@ -1,7 +1,4 @@
-"""The gate, the keys and the demo model with the real LiteLLM: run where the image's requirements and pytest are installed.
-
-PYTHONPATH=roles/llm_proxy/files/image pytest tests/real
-"""
+"""The gate, the keys and the demo model with the real LiteLLM; see `run`."""
 
 import asyncio
 import http.client
@@ -23,7 +20,7 @@ from fastapi import FastAPI, HTTPException, Request
 from access import KEYLESS_ROUTES
 from gate import Gate, create_app
 
-CONFIG = Path(__file__).parents[2] / "unit/llm_proxy/config.yaml"
+CONFIG = Path(__file__).parents[1] / "unit/llm_proxy/config.yaml"
 MASTER_KEY = "sk-" + "m" * 40
 BEARER = {"authorization": f"Bearer {MASTER_KEY}"}
 TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object", "properties": {}}}}]
@@ -88,10 +85,15 @@ class Proxy:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(self.gate, port=self.port, log_level="warning", proxy_headers=False))
-        threading.Thread(target=server.run, daemon=True).start()
-        while not server.started:
+        self.server = uvicorn.Server(uvicorn.Config(self.gate, port=self.port, log_level="warning", proxy_headers=False))
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+        while not self.server.started:
             time.sleep(0.05)
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(timeout=10)
 
     def call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -121,8 +123,10 @@ def provider() -> Provider:
 
 
 @pytest.fixture(scope="module")
-def proxy(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Proxy:
-    return Proxy(tmp_path_factory.mktemp("proxy"), provider)
+def proxy(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    proxy = Proxy(tmp_path_factory.mktemp("proxy"), provider)
+    yield proxy
+    proxy.stop()
 
 
 def routes(found: Iterable[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -244,3 +248,19 @@ def test_steering_never_delivers_the_key_to_another_address(proxy: Proxy) -> Non
     assert attacker.credentials == []
     assert not [body for _, body in outcomes if "sk-secret" in body]
     assert proxy.chat("hello", "gpt-5")[0] == 200
+
+
+@pytest.mark.parametrize("name", ["headers", "extra_headers", "default_headers"])
+def test_a_request_that_chooses_its_host_carries_no_key(proxy: Proxy, provider: Provider, name: str) -> None:
+    proxy.rotate("sk-secret")
+    before = len(provider.credentials)
+    for model in ("gpt-5", "openai/gpt-5"):
+        assert proxy.chat("hello", model, **{name: {"Host": "evil.example"}})[0] == 400
+    assert not [credentials for credentials in provider.credentials[before:] if "sk-secret" in credentials]
+
+
+def test_a_request_that_chooses_its_path_carries_no_key(proxy: Proxy, provider: Provider) -> None:
+    proxy.rotate("sk-secret")
+    before = len(provider.credentials)
+    assert proxy.chat("hello", "gpt-5", deployment_id="elsewhere")[0] == 400
+    assert len(provider.credentials) == before
