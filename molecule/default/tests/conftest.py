@@ -1,6 +1,7 @@
 """What the tests look at: the server, and its containers as the engine on it describes them."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -18,10 +19,13 @@ STATUS = "curl --silent --output /dev/null --max-time 10 --write-out '%{http_cod
 
 
 def deploy(variables: dict[str, object], *options: str) -> "subprocess.CompletedProcess[str]":
-    """Deploy to the scenario's server with other variables."""
+    """Deploy to the scenario's server with other variables; what was said comes back in `stdout`, in one line."""
     playbook = Path(sys.executable).with_name("ansible-playbook")
     command = [playbook, "--inventory", SCENARIO / "inventory", "--extra-vars", json.dumps(variables), *options, SCENARIO / "converge.yml"]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    plain = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
+    run = subprocess.run(command, env=plain, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    run.stdout = " ".join(run.stdout.split())
+    return run
 
 
 class Stack:
