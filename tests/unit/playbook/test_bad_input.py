@@ -1,6 +1,7 @@
 """Bad input gets one clear error, from the checks that come before any change.
 
 All cases are hosts of one run: each host is this machine with one wrong variable, and an engine that only answers questions.
+Numbers stand as text, as they come from `-e name=value`.
 """
 
 import json
@@ -28,9 +29,9 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             "stack_project": "My Stack",
             "stack_ca_bundle": "/no/ca",
             "stack_dir": "/opt/no-such-stack",
-            "stack_minimum_free_gib": 10**6,
+            "stack_minimum_free_gib": "1000000",
             "stack_log_max_size": "big",
-            "stack_log_max_files": 0,
+            "stack_log_max_files": "0",
         },
         [
             ['stack_project: "My Stack" cannot name a Compose project'],
@@ -83,8 +84,8 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             "backend_model": "gpt",
             "backend_permissions": {"bash": "maybe", "edit": {"*": True}},
             "backend_packages": "python3",
-            "backend_pids_limit": -5,
-            "backend_cpus": 10**6,
+            "backend_pids_limit": "-5",
+            "backend_cpus": "1000000",
         },
         [
             ["backend_workspace: /no/such/folder does not exist"],
