@@ -46,3 +46,12 @@ def test_no_certificate_authority_of_the_server_is_in_an_image(host: Host, stack
         bundle = host.check_output("docker run --rm --network none --entrypoint cat %s /etc/ssl/certs/ca-certificates.crt", tag)
         certificates = re.findall("-----BEGIN", bundle)
         assert 100 < len(certificates) < len(re.findall("-----BEGIN", host.file("/etc/ssl/certs/ca-certificates.crt").content_string))
+
+
+def test_everything_that_builds_an_image_trusts_what_the_server_trusts(host: Host, stack: Stack) -> None:
+    environment = stack.secret("build.env")
+    for variable in ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT", "NODE_EXTRA_CA_CERTS"):
+        assert f"{variable}=/run/secrets/ca" in environment
+    base = host.check_output("docker image ls --format '{{.Repository}}:{{.Tag}}' localhost/ocweb/base").split()[0]
+    trusted = host.check_output("docker run --rm --network none %s cat /etc/apt/apt.conf.d/ca", base)
+    assert trusted == 'Acquire::https::CAInfo "/run/secrets/ca";'

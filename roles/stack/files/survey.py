@@ -14,7 +14,6 @@ import errno
 import glob
 import json
 import os
-import platform
 import pwd
 import re
 import shutil
@@ -53,7 +52,6 @@ def system() -> dict[str, Any]:
         "distribution": release.get("ID", ""),
         "version": release.get("VERSION_ID", ""),
         "codename": release.get("VERSION_CODENAME", ""),
-        "machine": platform.machine(),
         "cpus": os.cpu_count() or 1,
         "systemd": os.path.isdir("/run/systemd/system"),
         "uid": user.pw_uid,
