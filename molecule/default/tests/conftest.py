@@ -14,7 +14,15 @@ from testinfra.host import Host
 
 SCENARIO = Path(__file__).resolve().parents[1]
 DIR = "/opt/ocweb"
-SERVICES = ("llm-proxy", "backend", "frontend", "gateway")
+SERVICES = ("egress", "llm-proxy", "backend", "frontend", "gateway")
+# Each listens on the network of those who call it alone, under this name.
+LISTENS = {
+    "egress": ("egress-llm", 3128),
+    "llm-proxy": ("llm-proxy-llm", 4000),
+    "backend": ("backend-app", 4096),
+    "frontend": ("frontend-web", 3000),
+    "gateway": ("gateway-edge", 3000),
+}
 STATUS = "curl --silent --output /dev/null --max-time 10 --write-out '%{http_code}'"
 
 
@@ -63,7 +71,7 @@ class Stack:
         """Call OpenCode's API with its password; POST where there is a body."""
         data = "" if body is None else f"--header 'Content-Type: application/json' --data {shlex.quote(json.dumps(body))}"
         sign_in = """printf 'user = "opencode:%s"\\n' "$(cat /run/secrets/backend/password)" | curl --config -"""
-        return json.loads(self.output("backend", f"{sign_in} --silent --show-error --fail-with-body {data} http://127.0.0.1:4096{path}"))
+        return json.loads(self.output("backend", f"{sign_in} --silent --show-error --fail-with-body {data} http://backend-app:4096{path}"))
 
     def answer(self, service: str, name: str, port: int) -> str:
         """Return the head of an HTTP answer that a service's container gets, without its date; "" is none.

@@ -5,12 +5,13 @@ import re
 import pytest
 from conftest import SERVICES, Stack
 
-USERS = {"llm-proxy": 59040, "backend": 1000, "frontend": 59030, "gateway": 59010}
-MEMORY = {"llm-proxy": 2**30, "backend": 3 * 2**30, "frontend": 512 * 2**20, "gateway": 256 * 2**20}
-PROCESSES = {"llm-proxy": 256, "backend": 1024, "frontend": 128, "gateway": 128}
+USERS = {"egress": 59020, "llm-proxy": 59040, "backend": 1000, "frontend": 59030, "gateway": 59010}
+MEMORY = {"egress": 256 * 2**20, "llm-proxy": 2**30, "backend": 3 * 2**30, "frontend": 512 * 2**20, "gateway": 256 * 2**20}
+PROCESSES = {"egress": 64, "llm-proxy": 256, "backend": 1024, "frontend": 128, "gateway": 128}
 
 # Path in the container, path on the server, and whether it may be written.
 MOUNTS = {
+    "egress": {("/etc/egress", "/opt/ocweb/egress/config", False)},
     "llm-proxy": {
         ("/etc/llm-proxy", "/opt/ocweb/llm-proxy/config", False),
         ("/run/secrets/llm-proxy", "/opt/ocweb/llm-proxy/secrets", False),

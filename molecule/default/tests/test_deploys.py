@@ -83,4 +83,4 @@ def test_one_by_a_user_needs_no_root(stack: Stack, user: str) -> None:
     users = stack.server.check_output(
         "docker ps --filter label=com.docker.compose.project=second --quiet | xargs docker inspect --format {{.Config.User}}"
     )
-    assert users.split() == ["1000:1000"] * 4
+    assert users.split() == ["1000:1000"] * 5

@@ -59,5 +59,5 @@ def test_other_pages_may_not_frame_it(stack: Stack) -> None:
 
 
 def test_its_administration_is_off(stack: Stack) -> None:
-    assert stack.answer("gateway", "127.0.0.1", 3000)
+    assert stack.answer("gateway", "gateway-edge", 3000)
     assert not stack.answer("gateway", "127.0.0.1", 2019)

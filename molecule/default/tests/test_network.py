@@ -3,21 +3,23 @@
 from itertools import permutations
 
 import pytest
-from conftest import SERVICES, Stack
+from conftest import LISTENS, SERVICES, Stack
 
 NETWORKS = {
+    "egress": {"llm_out", "tools_out", "outside"},
     "llm-proxy": {"llm", "llm_out"},
     "backend": {"app", "llm", "tools_out"},
     "frontend": {"web", "app"},
     "gateway": {"edge", "web"},
 }
-PORTS = {"llm-proxy": 4000, "backend": 4096, "frontend": 3000, "gateway": 3000}
-RELATIONS = [("gateway", "frontend"), ("frontend", "backend"), ("backend", "llm-proxy")]
+RELATIONS = [("gateway", "frontend"), ("frontend", "backend"), ("backend", "llm-proxy"), ("llm-proxy", "egress"), ("backend", "egress")]
 
 WITH_THE_MASTER_KEY = """/app/bin/python -IS -c '
 import urllib.request
+urllib.request.getproxies = dict
 key = open("/run/secrets/llm-proxy/master_key").read().strip()
-print(urllib.request.urlopen(urllib.request.Request("http://127.0.0.1:4000{path}", headers={{"Authorization": "Bearer " + key}})).status)
+asked = urllib.request.Request("http://llm-proxy-llm:4000{path}", headers={{"Authorization": "Bearer " + key}})
+print(urllib.request.urlopen(asked).status)
 '"""
 
 
@@ -32,7 +34,7 @@ def test_it_is_on_its_own_networks_alone(stack: Stack, service: str) -> None:
     assert {name.removeprefix("ocweb_") for name in networks} == NETWORKS[service]
 
 
-@pytest.mark.parametrize("network", ["web", "app", "llm"])
+@pytest.mark.parametrize("network", ["web", "app", "llm", "llm_out", "tools_out"])
 def test_an_inner_network_has_no_way_out_and_no_address_of_the_server(stack: Stack, network: str) -> None:
     described = stack.described("network", f"ocweb_{network}")
     assert described["Internal"] is True
@@ -42,28 +44,27 @@ def test_an_inner_network_has_no_way_out_and_no_address_of_the_server(stack: Sta
 
 @pytest.mark.parametrize(("source", "target"), RELATIONS)
 def test_each_link_of_the_chain_reaches_the_next(stack: Stack, source: str, target: str) -> None:
-    itself = stack.answer(target, "127.0.0.1", PORTS[target])
-    assert itself.startswith("HTTP/")
-    assert stack.answer(source, target, PORTS[target]) == itself
+    assert stack.answer(source, target, 3129 if source == "backend" and target == "egress" else LISTENS[target][1]).startswith("HTTP/")
 
 
 @pytest.mark.parametrize(("source", "target"), [pair for pair in permutations(SERVICES, 2) if not NETWORKS[pair[0]] & NETWORKS[pair[1]]])
 def test_who_shares_no_network_reaches_nothing(stack: Stack, source: str, target: str) -> None:
-    itself = stack.answer(target, "127.0.0.1", PORTS[target])
+    name, port = LISTENS[target]
+    itself = stack.answer(target, name, port)
     assert itself.startswith("HTTP/")
-    assert stack.answer(source, target, PORTS[target]) == ""
+    assert stack.answer(source, target, port) == ""
     for address in addresses(stack, target):
-        assert stack.answer(source, address, PORTS[target]) != itself
+        assert stack.answer(source, address, port) != itself
 
 
 def test_the_frontend_reaches_nothing_outside(stack: Stack) -> None:
-    assert stack.answer("backend", "deb.debian.org", 80)
+    assert stack.answer("egress", "deb.debian.org", 80)
     assert not stack.answer("frontend", "deb.debian.org", 80)
 
 
 def test_the_backend_wants_its_password(stack: Stack) -> None:
     for path in ("/session", "/config", "/event", "/file?path=/"):
-        assert stack.from_backend(f"http://127.0.0.1:4096{path}") == "401"
+        assert stack.from_backend(f"http://backend-app:4096{path}") == "401"
     assert stack.backend("/config")["model"] == "litellm-proxy/demo"
 
 

@@ -29,6 +29,7 @@ def test_the_stack_lies_in_one_folder(host: Host) -> None:
         "build.log",
         "build.yml",
         "compose.yml",
+        "egress",
         "frontend",
         "gateway",
         "llm-proxy",

@@ -2,7 +2,8 @@
 
 Called as ``python3 - QUESTION`` with one JSON object:
 ``listen`` ({address, port}), ``project`` (Compose project name), ``workspace_owner`` (a user id or "auto"),
-``stack_dir``, ``workspace``, ``gitconfig`` and ``ssh_dir`` (paths, or "auto" to have them chosen), ``ca_bundle`` ("auto" or a path).
+``stack_dir``, ``workspace``, ``gitconfig`` and ``ssh_dir`` (paths, or "auto" to have them chosen), ``ca_bundle`` ("auto" or a path),
+``upstreams`` (host names), ``networks`` (of each of the project's networks, the words that are to be said of it).
 
 Prints one JSON object; sizes are bytes, ids are numbers, a path that does not apply is "".
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import ipaddress
 import json
 import os
 import pwd
@@ -21,13 +23,24 @@ import socket
 import stat
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 CA_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/ca-bundle.pem",
+)
+# Whoever can write to one of these is root on the host.
+RUNTIME_SOCKET = re.compile(r"(docker|containerd|podman|crio|buildkitd|libvirt-sock|libpod|incus|lxd|kubelet)[^/]*$")
+SYSTEM_FOLDERS = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/root", "/run", "/sbin", "/sys", "/usr", "/var/lib")
+SECONDS_FOR_NAMES = 3
+
+
+# Of each network of the project (or, where it was made otherwise, of its name) what Compose does not compare with the description.
+NETWORKS = (
+    "docker network ls --quiet --filter name=^$1_ | xargs --no-run-if-empty docker network inspect --format "
+    "'{{.Name}} internal={{.Internal}} ipv6={{.EnableIPv6}}{{range $k, $v := .Options}} {{$k}}={{$v}}{{end}}'"
 )
 
 
@@ -54,6 +67,8 @@ def system() -> dict[str, Any]:
         "codename": release.get("VERSION_CODENAME", ""),
         "cpus": os.cpu_count() or 1,
         "systemd": os.path.isdir("/run/systemd/system"),
+        "ipv6": os.path.exists("/proc/sys/net/ipv6/conf/all/disable_ipv6"),
+        "addresses": addresses(),
         "uid": user.pw_uid,
         "gid": user.pw_gid,
         "user": user.pw_name,
@@ -73,6 +88,7 @@ def engine(project: str) -> dict[str, Any]:
         "buildx": ("docker", "buildx", "version"),
         "images": ("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"localhost/{project}/*"),
         "running": ("docker", "ps", "--filter", f"label={label}.project={project}", "--format", f'{{{{.Label "{label}.service"}}}}'),
+        "networks": ("sh", "-c", NETWORKS, "sh", project),
         "packages": ("dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", "docker.io", "docker-ce"),
     }
     with ThreadPoolExecutor() as pool:
@@ -97,6 +113,7 @@ def engine(project: str) -> dict[str, Any]:
         "buildx": number(answer["buildx"]) if code["buildx"] == 0 else "",
         "images": answer["images"].split() if code["images"] == 0 else [],
         "running": answer["running"].split() if code["running"] == 0 else [],
+        "networks": {name: words for name, *words in map(str.split, answer["networks"].splitlines())} if code["networks"] == 0 else {},
     }
 
 
@@ -156,7 +173,7 @@ def workspace(path: str, home: str, new_owner: str) -> dict[str, Any]:
     """
     chosen = path == "auto"
     path = os.path.join(home, "workspace") if chosen else path
-    found: dict[str, Any] = {"path": path, "auto": chosen, "kind": "missing", "home": ""}
+    found: dict[str, Any] = {"path": path, "auto": chosen, "kind": "missing", "home": "", "strays": False}
     try:
         status = os.stat(path)
     except OSError:
@@ -166,6 +183,7 @@ def workspace(path: str, home: str, new_owner: str) -> dict[str, Any]:
     else:
         found["kind"] = "folder" if stat.S_ISDIR(status.st_mode) else "file"
         found["path"] = os.path.realpath(path)
+        found["strays"] = chosen and not inside(path, home)
         found["uid"], found["gid"] = status.st_uid, status.st_gid
     with contextlib.suppress(KeyError):
         account = pwd.getpwuid(found["uid"])
@@ -175,12 +193,72 @@ def workspace(path: str, home: str, new_owner: str) -> dict[str, Any]:
     return found
 
 
-def existing(choice: str, automatic: str) -> dict[str, Any]:
-    """Resolve a path that may be "auto"; an automatic path that does not exist is ""."""
-    if choice != "auto":
-        return {"path": choice, "exists": os.path.exists(choice)}
-    there = bool(automatic) and os.path.exists(automatic)
-    return {"path": automatic if there else "", "exists": there}
+def existing(choice: str, home: str, name: str) -> dict[str, Any]:
+    """Resolve a path that may be "auto": ``name`` in ``home``; an automatic path that does not exist is "".
+
+    Links are followed, so that what was looked at is what is mounted; ``strays`` tells of an automatic one that leads out of the home.
+    """
+    path = choice if choice != "auto" else os.path.join(home, name) if home else ""
+    there = bool(path) and os.path.exists(path)
+    if not there:
+        return {"path": path if choice != "auto" else "", "exists": False, "strays": False}
+    return {"path": os.path.realpath(path), "exists": True, "strays": choice == "auto" and not inside(path, home)}
+
+
+def inside(path: str, folder: str) -> bool:
+    """Tell whether a path, links followed, lies in a folder or is it."""
+    folder = os.path.realpath(folder)
+    return os.path.commonpath([os.path.realpath(path), folder]) == folder
+
+
+def exposure(path: str) -> str:
+    """Say what a mount of this path would hand over that is more than work; "" if nothing does."""
+    if not path:
+        return ""
+    resolved = os.path.realpath(path)
+    if resolved == "/":
+        return "is the whole host"
+    for folder in SYSTEM_FOLDERS:
+        if inside(folder, resolved):
+            return f"holds {folder} of the system"
+    for account in pwd.getpwall():
+        person = account.pw_uid == 0 or 1000 <= account.pw_uid < 60000
+        if person and account.pw_dir not in ("", "/") and inside(account.pw_dir, resolved):
+            return f"holds the home of {account.pw_name}, with all that is in it"
+    for socket_path in sockets():
+        if inside(socket_path, resolved):
+            return f"holds {socket_path}, and with it the engine"
+    return ""
+
+
+def sockets() -> list[str]:
+    """Return the paths of the sockets by which something that runs containers or machines is commanded."""
+    with open("/proc/net/unix", encoding="utf-8", errors="replace") as lines:
+        named = {fields[7] for fields in (line.split(maxsplit=7) for line in lines) if len(fields) == 8}
+    return sorted(path for path in (name.strip() for name in named) if path.startswith("/") and RUNTIME_SOCKET.search(path))
+
+
+def addresses() -> list[str]:
+    """Return the host's own IPv4 addresses that look like the internet's; private ones are known to be private without a list."""
+    _, listed, _ = run("ip", "-oneline", "-4", "address", "show", "scope", "global")
+    found = {ipaddress.ip_address(address) for address in re.findall(r"inet ([0-9.]+)", listed)}
+    return sorted(str(address) for address in found if not address.is_private)
+
+
+def private(hosts: list[str]) -> list[str]:
+    """Return those of the host names that resolve to an address which is not the internet's; one that cannot be resolved is none."""
+
+    def resolves_to_private(host: str) -> bool:
+        with contextlib.suppress(OSError, UnicodeError):
+            found = {entry[4][0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+            return any(not ipaddress.ip_address(str(address).partition("%")[0]).is_global for address in found)
+        return False
+
+    pool = ThreadPoolExecutor()
+    asked = {host: pool.submit(resolves_to_private, host) for host in hosts}
+    wait(asked.values(), timeout=SECONDS_FOR_NAMES)
+    pool.shutdown(wait=False, cancel_futures=True)
+    return sorted(host for host, answer in asked.items() if answer.done() and answer.result())
 
 
 def names(folder: str) -> list[str]:
@@ -221,20 +299,25 @@ def main() -> None:
     host = system()
     host["engine"] = engine(question["project"])
     root = host["uid"] == 0
+    found = host["engine"].pop("networks")
+    wanted = {f"{question['project']}_{name}": words for name, words in question["networks"].items()}
+    host["wrong_networks"] = [name for name, words in wanted.items() if name in found and not set(words) <= set(found[name])]
     host["stack_dir"] = question["stack_dir"]
     if host["stack_dir"] == "auto":
         host["stack_dir"] = "/opt/ocweb" if root else os.path.join(host["home"], ".local/share/ocweb")
     host["obstacle"] = obstacle(question["listen"]["address"], question["listen"]["port"], question["project"])
     host["workspace"] = workspace(question["workspace"], host["home"], question["workspace_owner"])
     owner_home = host["workspace"]["home"]
-    host["gitconfig"] = existing(question["gitconfig"], os.path.join(owner_home, ".gitconfig") if owner_home else "")
-    host["ssh_dir"] = existing(question["ssh_dir"], os.path.join(owner_home, ".ssh") if owner_home else "")
+    host["gitconfig"] = existing(question["gitconfig"], owner_home, ".gitconfig")
+    host["ssh_dir"] = existing(question["ssh_dir"], owner_home, ".ssh")
     bundles = CA_BUNDLES if question["ca_bundle"] == "auto" else (question["ca_bundle"],)
     host["ca_bundle"] = next((path for path in bundles if os.path.exists(path)), "")
     host["key_files"] = names(os.path.join(host["stack_dir"], "llm-proxy/keys"))
     host["paths"] = paths(host["stack_dir"])
     mounted = {"backend_workspace": host["workspace"], "backend_gitconfig": host["gitconfig"], "backend_ssh_dir": host["ssh_dir"]}
     host["overlapping"] = [variable for variable, found in mounted.items() if overlap(found["path"], host["stack_dir"])]
+    host["exposed"] = {variable: exposure(found["path"]) for variable, found in mounted.items()}
+    host["private_upstreams"] = private(question["upstreams"])
     host["deployed"] = os.path.exists(os.path.join(host["stack_dir"], "compose.yml"))
     host["free"] = {
         "stack_dir": free(host["stack_dir"]),

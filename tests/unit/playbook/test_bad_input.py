@@ -99,14 +99,66 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ['backend_packages: "python3" is one text. Use a list'],
         ],
     ),
-    "workspace_root": ({"backend_workspace": "/"}, [["backend_workspace: / would give the agent the whole host"]]),
+    "workspace_root": ({"backend_workspace": "/"}, [["backend_workspace: / is the whole host"]]),
     "workspace_home": (
         {"backend_workspace": pwd.getpwuid(os.getuid()).pw_dir, "stack_dir": "/opt/no-such-stack"},
-        [["is a home, with all that is in it"]],
+        [["backend_workspace:", "holds", "of the system" if os.getuid() == 0 else "with all that is in it"]],
     ),
     "mount_around_the_stack": (
-        {"backend_ssh_dir": "/etc", "stack_dir": "/etc/no-such-stack"},
-        [["backend_ssh_dir: it lies in the stack's folder /etc/no-such-stack, or that in it"]],
+        {"backend_ssh_dir": "/srv", "stack_dir": "/srv/no-such-stack"},
+        [["backend_ssh_dir: it lies in the stack's folder /srv/no-such-stack, or that in it"]],
+    ),
+    "mount_of_the_system": (
+        {"backend_ssh_dir": "/etc", "backend_gitconfig": "/var"},
+        [["backend_gitconfig:", "holds"], ["backend_ssh_dir: /etc holds /etc"]],
+    ),
+    "egress": (
+        {
+            "backend_egress_policy": "allowlist",
+            "backend_egress_hosts": [
+                "192.0.2.1",
+                "*.github.io",
+                ".co.uk",
+                "https://github.com/",
+                "",
+                "github.com:443",
+                "a b",
+                "github.com",
+            ],
+        },
+        [
+            ['backend_egress_hosts: "192.0.2.1" is an address'],
+            ['backend_egress_hosts: "*.github.io" means names that anyone may register'],
+            ['backend_egress_hosts: ".co.uk" means names that anyone may register'],
+            ['backend_egress_hosts: "https://github.com/" is not a host name'],
+            ['backend_egress_hosts: "" is not a host name'],
+            ['backend_egress_hosts: "github.com:443" is an address, or has a port'],
+            ['backend_egress_hosts: "a b" is not a host name'],
+        ],
+    ),
+    "egress_empty": ({"backend_egress_policy": "allowlist"}, [["backend_egress_hosts: the list is empty"]]),
+    "egress_unknown": (
+        {"backend_egress_policy": "some"},
+        [["Validation of arguments failed"], ["must be one of: public, allowlist, none, got: some"]],
+    ),
+    "upstreams": (
+        {
+            "llm_proxy_providers": {
+                "plain": {"litellm": "openai", "api_base": "http://api.example.com/v1"},
+                "lan": {"litellm": "openai", "api_base": "https://10.0.0.5/v1", "keyless": True},
+                "named": {"litellm": "openai", "api_base": "https://gpu.lan/v1"},
+                "loopback": {"litellm": "openai", "api_base": "https://localhost:8443/v1"},
+                "address": {"litellm": "openai", "api_base": "https://8.8.8.8/v1"},
+                "fine": {"litellm": "openai", "api_base": "http://192.168.1.5:8000/v1", "keyless": True, "allow_private": True},
+            }
+        },
+        [
+            ["llm_proxy_providers: plain answers at http://api.example.com/v1, where everyone on the way could read"],
+            ["llm_proxy_providers: lan answers at 10.0.0.5, which is at a private address"],
+            ["llm_proxy_providers: named answers at gpu.lan, which is at a private address"],
+            ["llm_proxy_providers: loopback answers at localhost, which is at a private address"],
+            ["llm_proxy_providers: address answers at 8.8.8.8, an address, and TLS proves names"],
+        ],
     ),
     "same_model": (
         {

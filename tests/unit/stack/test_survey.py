@@ -28,6 +28,8 @@ def test_a_running_engine_is_described(fake_docker: FakeDocker) -> None:
         buildx*) echo "github.com/docker/buildx 0.13.1+ds1 abc" ;;
         "ps --filter label=com.docker.compose.project=ocweb "*) echo gateway ;;
         "image ls"*) echo localhost/ocweb/base:1; echo localhost/ocweb/backend:2 ;;
+        "network ls"*) echo 1 ;;
+        "network inspect"*) echo ocweb_llm internal=true ipv6=false ;;
     esac""")
     fake_docker("echo docker.io not-installed; echo docker-ce installed; exit 1", "dpkg-query")
     assert survey.engine("ocweb") == {
@@ -39,6 +41,7 @@ def test_a_running_engine_is_described(fake_docker: FakeDocker) -> None:
         "buildx": "0.13.1",
         "images": ["localhost/ocweb/base:1", "localhost/ocweb/backend:2"],
         "running": ["gateway"],
+        "networks": {"ocweb_llm": ["internal=true", "ipv6=false"]},
     }
 
 
@@ -117,9 +120,70 @@ def test_a_missing_workspace_is_described_as_it_will_be_once_made(tmp_path: Path
 
 def test_a_path_that_was_named_stays_and_an_automatic_one_has_to_exist(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
-    assert survey.existing(missing, "") == {"path": missing, "exists": False}
-    assert survey.existing("auto", missing) == {"path": "", "exists": False}
-    assert survey.existing("auto", str(tmp_path)) == {"path": str(tmp_path), "exists": True}
+    assert survey.existing(missing, "", "x") == {"path": missing, "exists": False, "strays": False}
+    assert survey.existing("auto", "", "x") == {"path": "", "exists": False, "strays": False}
+    assert survey.existing("auto", str(tmp_path), "missing") == {"path": "", "exists": False, "strays": False}
+    (tmp_path / "there").touch()
+    assert survey.existing("auto", str(tmp_path), "there") == {"path": str(tmp_path / "there"), "exists": True, "strays": False}
+
+
+def test_a_link_is_followed_and_one_out_of_the_home_is_told(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (home / "workspace").symlink_to(tmp_path / "elsewhere")
+    assert survey.existing("auto", str(home), "workspace") == {"path": str(tmp_path / "elsewhere"), "exists": True, "strays": True}
+    named = str(home / "workspace")
+    assert survey.existing(named, str(home), "x") == {"path": str(tmp_path / "elsewhere"), "exists": True, "strays": False}
+    assert survey.workspace("auto", str(home), "auto")["strays"] is True
+    assert survey.workspace(named, str(home), "auto")["strays"] is False
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [("/", "the whole host"), ("/etc", "/etc of the system"), ("/var", "/var/lib of the system"), ("/run", "/run of the system"), ("", "")],
+)
+def test_a_mount_of_the_system_is_told(path: str, what: str) -> None:
+    assert what in survey.exposure(path)
+    assert bool(what) == bool(survey.exposure(path))
+
+
+def test_a_mount_of_a_home_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = pwd.struct_passwd(("dev", "x", 1000, 1000, "", str(tmp_path / "homes/dev"), "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwall", lambda: [account])
+    (tmp_path / "homes/dev/work").mkdir(parents=True)
+    assert survey.exposure(str(tmp_path / "homes")) == "holds the home of dev, with all that is in it"
+    assert survey.exposure(str(tmp_path / "homes/dev")) != ""
+    assert survey.exposure(str(tmp_path / "homes/dev/work")) == ""
+
+
+def test_a_mount_above_an_engines_socket_is_told(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(tmp_path / "below/docker.sock"))
+        assert survey.exposure(str(tmp_path)) == f"holds {tmp_path}/below/docker.sock, and with it the engine"
+        assert survey.exposure(str(tmp_path / "below/docker.sock")) != ""
+    (tmp_path / "other").mkdir()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(tmp_path / "other/editor.sock"))
+        assert survey.exposure(str(tmp_path / "other")) == ""
+
+
+def test_the_hosts_own_public_addresses_are_told(fake_docker: FakeDocker) -> None:
+    fake_docker('echo "2: eth0 inet 10.0.0.5/24 scope global eth0"; echo "3: eth1 inet 8.8.4.4/24 scope global eth1"', "ip")
+    assert survey.addresses() == ["8.8.4.4"]
+
+
+def test_names_of_private_addresses_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"lan.example": "10.1.2.3", "cgnat.example": "100.64.0.1", "loopback.example": "127.0.0.1", "public.example": "8.8.8.8"}
+
+    def resolve(host: str, *_: object, **__: object) -> list[object]:
+        if host not in known:
+            raise socket.gaierror("unknown")
+        return [(0, 0, 0, "", (known[host], 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    assert survey.private([*known, "unknown.example"]) == ["cgnat.example", "lan.example", "loopback.example"]
 
 
 def test_the_services_folders_are_described_as_the_roles_describe_theirs(tmp_path: Path) -> None:
