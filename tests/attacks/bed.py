@@ -1,6 +1,6 @@
 """The world around the server under attack: the fake internet with its record, the neighbour, and who is where in it.
 
-A conftest.py gets the fixtures `internet`, `neighbour` and `canaries` with `bed.fixtures(globals())`.
+A conftest.py gets the fixtures `server`, `internet`, `neighbour` and `canaries` with `bed.fixtures(globals())`.
 """
 
 import json
@@ -52,6 +52,34 @@ class Companion:
         if done.returncode:
             raise RuntimeError(f"{shlex.join(command)} in {self.name}: {done.stderr or done.stdout}")
         return done.stdout
+
+
+class Server(Companion):
+    """The server itself, seen from the engine that it runs on; the tests' `host` is the same one."""
+
+    def __init__(self) -> None:
+        super().__init__(WORLD["containers"]["server"])
+
+    def subnets(self) -> list[str]:
+        """Return the subnets of all networks of the server's engine."""
+        names = self.output("docker network ls --quiet --filter driver=bridge").split()
+        networks = json.loads(self.output("docker", "network", "inspect", *names))
+        return [config["Subnet"] for network in networks for config in network["IPAM"]["Config"]]
+
+    def restart(self) -> None:
+        """Restart the server as a whole, and wait until it and the stack are up again."""
+        subprocess.run(["docker", "restart", self.name], check=True, capture_output=True, timeout=120)
+        self.output("until systemctl is-system-running --wait >&2; do sleep 0.1; done", timeout=120)
+        self.wait_for_stack()
+
+    def restart_engine(self) -> None:
+        """Restart the engine on the server, and wait until the stack is up again."""
+        self.output("systemctl restart docker", timeout=120)
+        self.wait_for_stack()
+
+    def wait_for_stack(self) -> None:
+        """Wait until all services are healthy."""
+        self.output("cd /opt/ocweb && docker compose up --detach --wait --no-recreate", timeout=300)
 
 
 class Internet(Companion):
@@ -110,7 +138,11 @@ class Neighbour(Companion):
 
 
 def fixtures(namespace: dict[str, object]) -> None:
-    """Put the fixtures `internet`, `neighbour` and `canaries` into a module's namespace."""
+    """Put the fixtures `server`, `internet`, `neighbour` and `canaries` into a module's namespace."""
+
+    @pytest.fixture(scope="session")
+    def server() -> Server:
+        return Server()
 
     @pytest.fixture(scope="session")
     def internet() -> Internet:
@@ -124,4 +156,4 @@ def fixtures(namespace: dict[str, object]) -> None:
     def canaries(internet: Internet) -> dict[str, str]:
         return internet.canaries()
 
-    namespace.update(internet=internet, neighbour=neighbour, canaries=canaries)
+    namespace.update(server=server, internet=internet, neighbour=neighbour, canaries=canaries)

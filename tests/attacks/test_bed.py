@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import bed
 import pytest
-from bed import Internet, Neighbour, Record
+from bed import Internet, Neighbour, Record, Server
 from testinfra.host import Host
 
 bed.fixtures(globals())
@@ -106,10 +106,17 @@ def test_the_neighbour_reaches_the_server(neighbour: Neighbour, address: str) ->
     assert bed.HOST_SERVICE["answer"] in neighbour.answer(address, bed.HOST_SERVICE["port"])
 
 
-def test_the_neighbour_finds_the_way_to_the_servers_bridges(host: Host, neighbour: Neighbour) -> None:
-    bridge = json.loads(host.check_output("docker network inspect bridge"))[0]["IPAM"]["Config"][0]
-    neighbour.route([bridge["Subnet"]])
-    assert bed.HOST_SERVICE["answer"] in neighbour.answer(bridge["Gateway"], bed.HOST_SERVICE["port"])
+def test_the_neighbour_finds_the_way_to_the_servers_bridges(host: Host, server: Server, neighbour: Neighbour) -> None:
+    neighbour.route(server.subnets())
+    gateway = host.check_output("docker network inspect --format '{{(index .IPAM.Config 0).Gateway}}' bridge")
+    assert bed.HOST_SERVICE["answer"] in neighbour.answer(gateway, bed.HOST_SERVICE["port"])
+
+
+def test_the_server_is_bound_to_its_world_again_after_it_has_restarted(host: Host, server: Server) -> None:
+    server.restart()
+    assert "the fake " in chat(host, "gpt", "hello again")
+    assert host.check_output(f"curl --silent --max-time 5 http://{bed.METADATA}/").startswith("instance credentials")
+    assert host.check_output("curl --silent --head --max-time 20 http://deb.debian.org/debian/").startswith("HTTP/")
 
 
 @pytest.mark.parametrize("address", [bed.LAN_SERVICE, f"[{bed.LAN_SERVICE6}]", bed.METADATA])
