@@ -19,7 +19,7 @@ deploy: .venv/deploy.stamp ## deploy to INVENTORY (default: this machine, with a
 check: .venv/deploy.stamp ## say what `make deploy` would change, and change nothing
 	$(PLAY) site.yml --check --diff $(ARGS)
 
-test: test-quick test-proxy test-molecule ## every test: the quick ones, then real servers (about 10 minutes)
+test: test-quick test-proxy test-molecule test-isolation ## every test: the quick ones, then real servers (about 15 minutes)
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
 	tests/quick
@@ -29,6 +29,9 @@ test-proxy: .venv/test.stamp ## the proxy's rules with the real LiteLLM, without
 
 test-molecule: .venv/test.stamp ## the whole stack on a bare server, seen through a real browser
 	tests/molecule
+
+test-isolation: .venv/test.stamp ## the stack under attack, on a bare server between a fake internet and a neighbour
+	tests/molecule isolation
 
 bench: .venv/deploy.stamp ## measure the deployed stack: start times, sizes, memory, a re-run
 	tests/bench
@@ -46,4 +49,4 @@ clean: ## remove the Python environment (never a deployed stack)
 	.config/environment $*
 	touch $@
 
-.PHONY: help deploy check test test-quick test-proxy test-molecule bench docs build clean
+.PHONY: help deploy check test test-quick test-proxy test-molecule test-isolation bench docs build clean

@@ -1,0 +1,159 @@
+"""The world around the server under attack: the fake internet with its record, the neighbour, and who is where in it.
+
+A conftest.py gets the fixtures `server`, `internet`, `neighbour` and `canaries` with `bed.fixtures(globals())`.
+"""
+
+import json
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Record = dict[str, Any]
+
+SCENARIO = Path(__file__).resolve().parents[2] / "molecule" / "isolation"
+WORLD: dict[str, Any] = yaml.safe_load((SCENARIO / "inventory/group_vars/all/world.yml").read_text(encoding="utf-8"))["world"]
+SERVER: dict[str, str] = WORLD["server"]
+NAMES: dict[str, list[str]] = WORLD["names"]
+HOST_SERVICE: dict[str, Any] = WORLD["host_service"]
+ATTACKER = NAMES["evil.example"][0]
+ATTACKER6 = NAMES["evil6.example"][0]
+LAN_SERVICE = NAMES["private.example"][0]
+LAN_SERVICE6 = NAMES["private6.example"][0]
+METADATA = NAMES["metadata.example"][0]
+PROVIDERS = {
+    "openai": "api.openai.com",
+    "anthropic": "api.anthropic.com",
+    "gemini": "generativelanguage.googleapis.com",
+    "house": "models.example",
+}
+
+
+class Companion:
+    """A container next to the server's."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def run(self, *command: str, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
+        """Run a command in it; one word alone is a shell script. It may fail."""
+        words = ["sh", "-c", *command] if len(command) == 1 else command
+        full = ["docker", "exec", self.name, *words]
+        return subprocess.run(full, check=False, capture_output=True, text=True, timeout=timeout)
+
+    def output(self, *command: str, timeout: float = 60) -> str:
+        """Run a command that has to succeed, and return what it prints."""
+        done = self.run(*command, timeout=timeout)
+        if done.returncode:
+            raise RuntimeError(f"{shlex.join(command)} in {self.name}: {done.stderr or done.stdout}")
+        return done.stdout
+
+
+class Server(Companion):
+    """The server itself, seen from the engine that it runs on; the tests' `host` is the same one."""
+
+    def __init__(self) -> None:
+        super().__init__(WORLD["containers"]["server"])
+
+    def subnets(self) -> list[str]:
+        """Return the subnets of all networks of the server's engine."""
+        names = self.output("docker network ls --quiet --filter driver=bridge").split()
+        networks = json.loads(self.output("docker", "network", "inspect", *names))
+        return [config["Subnet"] for network in networks for config in network["IPAM"]["Config"]]
+
+    def restart(self) -> None:
+        """Restart the server as a whole, and wait until it and the stack are up again."""
+        subprocess.run(["docker", "restart", self.name], check=True, capture_output=True, timeout=120)
+        self.output("until systemctl is-system-running --wait >&2; do sleep 0.1; done", timeout=120)
+        self.wait_for_stack()
+
+    def restart_engine(self) -> None:
+        """Restart the engine on the server, and wait until the stack is up again."""
+        self.output("systemctl restart docker", timeout=120)
+        self.wait_for_stack()
+
+    def wait_for_stack(self) -> None:
+        """Wait until all services are healthy."""
+        self.output("cd /opt/ocweb && docker compose up --detach --wait --no-recreate", timeout=300)
+
+
+class Internet(Companion):
+    """The fake internet. Whatever reaches it is in its record; see molecule/shared/internet."""
+
+    def __init__(self) -> None:
+        super().__init__(WORLD["containers"]["internet"])
+
+    def records(self, since: int = 0, wait: float = 0) -> list[Record]:
+        """Return the record after its first `since` entries; where there is none yet, wait `wait` seconds for one."""
+        url = f"http://127.0.0.1:{WORLD['records_port']}/records?since={since}&wait={wait}"
+        lines = self.output("curl", "--silent", "--show-error", "--fail", url, timeout=wait + 30)
+        return [json.loads(line) for line in lines.splitlines()]
+
+    def mark(self) -> int:
+        """Return how long the record is now, for `since`."""
+        return len(self.records())
+
+    def wait_for(self, wanted: Callable[[Record], bool], since: int = 0, timeout: float = 10) -> Record:
+        """Return the first entry after `since` that is wanted, as soon as it is there.
+
+        Raises:
+            TimeoutError: it did not come in time.
+        """
+        end = time.monotonic() + timeout
+        seen: list[Record] = []
+        while (left := end - time.monotonic()) > 0:
+            new = self.records(since + len(seen), left)
+            if found := next(filter(wanted, new), None):
+                return found
+            seen += new
+        raise TimeoutError(f"Among {len(seen)} entries in {timeout} s was none that was wanted: {seen[-5:]}")
+
+    def canaries(self) -> dict[str, str]:
+        """Return the providers' keys that the stack was first deployed with."""
+        keys: dict[str, str] = json.loads(self.output("cat", "/world/keys.json"))
+        return keys
+
+
+class Neighbour(Companion):
+    """Another machine on the server's LAN, with python3, curl and the right to change its network."""
+
+    def __init__(self) -> None:
+        super().__init__(WORLD["containers"]["neighbour"])
+
+    def route(self, subnets: Sequence[str]) -> None:
+        """Send what is for these subnets, such as those of the server's containers, to the server."""
+        for subnet in subnets:
+            via = SERVER["lan6" if ":" in subnet else "lan"]
+            self.output("ip", "route", "replace", subnet, "via", via)
+
+    def answer(self, address: str, port: int, timeout: float = 3) -> str:
+        """Return the answer to an HTTP request, with its head; "" is none."""
+        host = f"[{address}]" if ":" in address else address
+        return self.run("curl", "--silent", "--include", "--max-time", str(timeout), f"http://{host}:{port}/probe").stdout
+
+
+def fixtures(namespace: dict[str, object]) -> None:
+    """Put the fixtures `server`, `internet`, `neighbour` and `canaries` into a module's namespace."""
+
+    @pytest.fixture(scope="session")
+    def server() -> Server:
+        return Server()
+
+    @pytest.fixture(scope="session")
+    def internet() -> Internet:
+        return Internet()
+
+    @pytest.fixture(scope="session")
+    def neighbour() -> Neighbour:
+        return Neighbour()
+
+    @pytest.fixture(scope="session")
+    def canaries(internet: Internet) -> dict[str, str]:
+        return internet.canaries()
+
+    namespace.update(server=server, internet=internet, neighbour=neighbour, canaries=canaries)
