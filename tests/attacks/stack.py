@@ -1,0 +1,169 @@
+"""A deployed stack, as the tests look at it: what the engine says of it, and what is to be had from inside its containers."""
+
+import base64
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+from testinfra.backend.base import CommandResult
+from testinfra.host import Host
+
+SERVICES = ("egress", "llm-proxy", "backend", "frontend", "gateway")
+# Each listens on the network of those who call it alone, under this name.
+LISTENS = {
+    "egress": ("egress-llm", 3128),
+    "llm-proxy": ("llm-proxy-llm", 4000),
+    "backend": ("backend-app", 4096),
+    "frontend": ("frontend-web", 3000),
+    "gateway": ("gateway-edge", 3000),
+}
+# Every port that any of them listens on.
+PORTS = (2020, 3000, 3128, 3129, 4000, 4096)
+STATUS = "curl --silent --output /dev/null --max-time 10 --write-out '%{http_code}'"
+
+# For each HOST PORT asks over TCP what HTTP servers answer, all at once, and prints "HOST PORT ANSWER", the answer in base64.
+ASK = r"""
+ask() { timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET /probe HTTP/1.0\r\nHost: probe\r\n\r\n" >&3 && head -c 2000 <&3' "$1" "$2" 2>/dev/null; }
+while [ $# -gt 0 ]; do { printf '%s %s %s\n' "$1" "$2" "$(ask "$1" "$2" | base64 -w0)"; } & shift 2; done
+wait
+"""
+
+# Prints how many bytes a command says, and which secrets are in them; each file of secrets is a secret, and none of them leaves the server.
+SEARCH = r"""
+umask 077; said=$(mktemp -p /dev/shm); trap 'rm -f "$said"' EXIT
+sh -c "$1" >"$said" 2>&1; shift
+stat --format %s "$said"
+for secret in "$@"; do if [ -s "$secret" ] && grep --quiet --text --fixed-strings --file="$secret" "$said"; then echo "$secret"; fi; done
+"""
+
+
+class Stack:
+    """The stack of one Compose project on a server."""
+
+    def __init__(self, server: Host, project: str = "ocweb") -> None:
+        self.server = server
+        self.project = project
+
+    @cached_property
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """What the engine knows of each service's container; `refresh` asks anew."""
+        ids = f"docker ps --all --quiet --filter label=com.docker.compose.project={self.project}"
+        found = json.loads(self.server.check_output(f"docker container inspect $({ids})"))
+        return {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in found}
+
+    @cached_property
+    def networks(self) -> dict[str, dict[str, Any]]:
+        """What the engine knows of each of the project's networks, by its name in the project."""
+        ids = f"docker network ls --quiet --filter label=com.docker.compose.project={self.project}"
+        found = json.loads(self.server.check_output(f"docker network inspect $({ids})"))
+        return {one["Name"].removeprefix(f"{self.project}_"): one for one in found}
+
+    @cached_property
+    def folder(self) -> str:
+        """The stack's folder on the server."""
+        return str(self.containers["gateway"]["Config"]["Labels"]["com.docker.compose.project.working_dir"])
+
+    def refresh(self) -> None:
+        """Forget what was asked, because something was changed."""
+        for name in ("containers", "networks"):
+            self.__dict__.pop(name, None)
+
+    def name(self, service: str) -> str:
+        """Return the name of a service's container."""
+        return str(self.containers[service]["Name"].removeprefix("/"))
+
+    def addresses(self, service: str) -> list[str]:
+        """Return the container's addresses on all its networks."""
+        networks = self.containers[service]["NetworkSettings"]["Networks"].values()
+        return [network["IPAddress"] for network in networks if network["IPAddress"]]
+
+    def members(self, service: str) -> set[str]:
+        """Return the networks that a container is on, by their names in the project."""
+        return {name.removeprefix(f"{self.project}_") for name in self.containers[service]["NetworkSettings"]["Networks"]}
+
+    def compose(self, command: str) -> str:
+        """Run a Compose command on the stack and return what it prints."""
+        return str(self.server.check_output(f"cd {shlex.quote(self.folder)} && docker compose {command}"))
+
+    def described(self, kind: str, name: str) -> dict[str, Any]:
+        """Return what the engine knows now of a container, an image or a network."""
+        found: list[dict[str, Any]] = json.loads(self.server.check_output(f"docker {kind} inspect %s", name))
+        return found[0]
+
+    def container(self, service: str) -> dict[str, Any]:
+        """Return what the engine knows now of a service's container."""
+        return self.described("container", self.name(service))
+
+    def inside(self, service: str, script: str, *arguments: str) -> CommandResult:
+        """Run a bash script in a service's container, as the service's user."""
+        return self.server.run(shlex.join(["docker", "exec", self.name(service), "bash", "-c", script, "bash", *arguments]))
+
+    def output(self, service: str, script: str) -> str:
+        """Run a bash script that has to succeed in a service's container, and return what it prints."""
+        done = self.inside(service, script)
+        assert done.rc == 0, done.stderr
+        return str(done.stdout.rstrip("\n"))
+
+    def answers(self, service: str, targets: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
+        """Ask all targets (name or address, port) at once from a service's container; return the answers' heads, "" where none came.
+
+        Some networks accept every TCP connection, so that only an answer tells that someone was reached.
+        """
+        words = [word for name, port in targets for word in (name, str(port))]
+        found = {}
+        for line in self.inside(service, ASK, *words).stdout.splitlines():
+            name, port, answer = [*line.split(" "), ""][:3]
+            text = base64.b64decode(answer).decode(errors="replace").replace("\r", "")
+            found[name, int(port)] = text.partition("\n\n")[0]
+        return found
+
+    def answered(self, service: str, targets: Iterable[tuple[str, int]]) -> list[str]:
+        """Return those of the targets that answer a service's container, as `name:port`."""
+        return [f"{name}:{port}" for (name, port), answer in self.answers(service, targets).items() if answer]
+
+    def secret(self, path: str) -> str:
+        """Read a secret from the stack's folder. Only for servers of the tests' own."""
+        return str(self.server.check_output("cat %s", f"{self.folder}/{path}"))
+
+    def keys(self) -> list[str]:
+        """Return the paths of the files on the server that hold what only the proxy may have: providers' keys, and the master key."""
+        return str(
+            self.server.check_output(
+                f"ls -d {shlex.quote(self.folder)}/llm-proxy/keys/* {shlex.quote(self.folder)}/llm-proxy/secrets/* || true"
+            )
+        ).split()
+
+    def leaked(self, command: str, secrets: Sequence[str] | None = None) -> tuple[int, list[str]]:
+        """Run a command on the server; return how many bytes it printed, and the names of the secrets that were among them."""
+        paths = self.keys() if secrets is None else list(secrets)
+        words = shlex.join(["sh", "-c", SEARCH, "sh", command, *paths])
+        size, *found = self.server.check_output(words).splitlines()
+        return int(size), [path.removeprefix(f"{self.folder}/") for path in found]
+
+    def backend(self, path: str, body: object = None) -> Any:
+        """Call OpenCode's API with its password; POST where there is a body."""
+        data = "" if body is None else f"--header 'Content-Type: application/json' --data {shlex.quote(json.dumps(body))}"
+        sign_in = """printf 'user = "opencode:%s"\\n' "$(cat /run/secrets/backend/password)" | curl --config -"""
+        return json.loads(
+            self.output("backend", f"{sign_in} --silent --show-error --fail-with-body {data} 'http://backend-app:4096{path}'")
+        )
+
+    def from_backend(self, *arguments: str) -> str:
+        """Return the HTTP status that curl gets in the backend's container; "000" is no connection."""
+        return str(self.inside("backend", f"{STATUS} {shlex.join(arguments)}").stdout)
+
+    def from_server(self, *arguments: str) -> str:
+        """Return the HTTP status that curl gets on the server itself; "000" is no connection."""
+        return str(self.server.run(f"{STATUS} {shlex.join(arguments)}").stdout)
+
+    def statuses(self, requests: Sequence[Sequence[str]], place: str = "") -> list[str]:
+        """Return the HTTP statuses that curl gets for several requests at once, on the server or in a service's container."""
+        script = "i=0\n" + "\n".join(
+            f"printf '%s %s\\n' {number} \"$({STATUS} {shlex.join(request)})\" &" for number, request in enumerate(requests)
+        )
+        script += "\nwait"
+        done = self.inside(place, script) if place else self.server.run(shlex.join(["bash", "-c", script]))
+        found = dict(line.split() for line in done.stdout.splitlines())
+        return [found.get(str(number), "none") for number in range(len(requests))]

@@ -1,0 +1,135 @@
+"""What each container may not do, asked of the kernel from the inside."""
+
+import re
+
+import pytest
+from bed import Server
+from stack import LISTENS, SERVICES, Stack
+from suite import bed, control, thorough
+
+# Paths in a container that are meant to be written.
+WRITTEN = {"backend": {"/tmp", "/workspace", "/home/opencode"}}
+
+
+@control("no-root")
+def test_no_service_is_root(stack: Stack) -> None:
+    """Looks for a process of root's, or of another user than the service's own."""
+    script = "for container in $(docker ps --quiet --filter label=com.docker.compose.project=%s); do docker top $container -o pid,uid | tail -n +2; done"
+    uids = stack.server.check_output(script, stack.project).split()[1::2]
+    assert len(uids) >= len(SERVICES)
+    assert "0" not in uids
+    assert (
+        len({stack.containers[service]["Config"]["User"] for service in ("llm-proxy", "backend")}) == 2
+        or stack.server.check_output("id -u") != "0"
+    )
+
+
+@control("no-capabilities", "no-new-privileges", "seccomp")
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_process_has_or_can_gain_privileges(stack: Stack, service: str) -> None:
+    """Asks the kernel what the service's processes may do."""
+    status = stack.output(service, "cat /proc/1/status /proc/self/status")
+    assert set(re.findall(r"Cap(?:Inh|Prm|Eff|Bnd|Amb):\s*(\w+)", status)) == {"0000000000000000"}
+    assert re.findall(r"NoNewPrivs:\s*(\d)", status) == ["1", "1"]
+    assert re.findall(r"Seccomp:\s*(\d)", status) == ["2", "2"]
+
+
+@control("read-only")
+def test_nothing_can_be_left_in_a_service(stack: Stack) -> None:
+    """Tries to write where programs and their settings lie."""
+    for service in SERVICES:
+        written = stack.inside(
+            service,
+            "for folder in /usr/local/bin /etc /app /usr/lib /var /root; do touch $folder/left 2>/dev/null && echo $folder; done; grep -o ' / .* ro,' /proc/mounts",
+        )
+        assert re.match(r"^ / \S+ ro,\n?$", written.stdout), f"{service}: {written.stdout}"
+
+
+@control("read-only", "mounts")
+@thorough
+@pytest.mark.parametrize("service", SERVICES)
+def test_it_can_write_only_what_is_meant_to_be_written(stack: Stack, service: str) -> None:
+    """Looks through the whole file system for folders that can be written."""
+    meant = WRITTEN.get(service, {"/tmp"})
+    kernel = "-path /proc -o -path /sys -o -path /dev"
+    writable = stack.output(service, f"find / \\( {kernel} \\) -prune -o -type d -writable -print 2>/dev/null || true").split()
+    assert {path for path in writable if not any(path.startswith(f"{parent}/") for parent in meant)} == meant
+
+
+@control("no-core")
+def test_a_crash_leaves_no_memory_on_disk(stack: Stack) -> None:
+    """Asks how large a core dump may be."""
+    for service in SERVICES:
+        assert stack.output(service, "ulimit -Hc; ulimit -Sc").split() == ["0", "0"], service
+
+
+@control("memory-limit", "pids-limit", "cpu-limit")
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_it_uses_is_limited(stack: Stack, service: str) -> None:
+    """Looks for a service that may take all memory, processes or processors."""
+    limits = stack.containers[service]["HostConfig"]
+    assert limits["Memory"] > 0
+    assert limits["MemorySwap"] in (limits["Memory"], 0, -1) or limits["MemorySwap"] <= limits["Memory"]
+    assert 0 < limits["PidsLimit"] <= 4096
+    assert limits["NanoCpus"] > 0
+
+
+@control("no-socket")
+def test_no_runtime_socket_is_within_reach(stack: Stack) -> None:
+    """Looks for a socket that commands the engine, in the mounts and in the containers."""
+    for service in SERVICES:
+        mounts = [mount["Source"] for mount in stack.containers[service]["Mounts"]]
+        assert not [source for source in mounts if re.search(r"(docker|containerd|podman|crio)[^/]*\.sock|^/(var/)?run(/|$)|^/$", source)]
+        assert stack.inside(service, "find / -xdev -type s 2>/dev/null | grep -E 'docker|containerd|podman|crio'").stdout == ""
+        assert "host" not in {
+            stack.containers[service]["HostConfig"][mode] for mode in ("PidMode", "IpcMode", "UTSMode", "NetworkMode", "UsernsMode")
+        }
+        assert stack.containers[service]["HostConfig"]["Privileged"] is False
+        assert not stack.containers[service]["HostConfig"]["Devices"]
+
+
+@control("mounts")
+def test_what_is_mounted_read_only_is_so_to_the_kernel(stack: Stack) -> None:
+    """Compares what was asked for with what the kernel does."""
+    writable = {"/workspace", "/home/opencode"}
+    for service in SERVICES:
+        mounted = {line.split()[1]: line.split()[3].split(",") for line in stack.output(service, "cat /proc/mounts").splitlines()}
+        for mount in stack.containers[service]["Mounts"]:
+            target = mount["Destination"]
+            assert ("rw" if service == "backend" and target in writable else "ro") in mounted[target], f"{service}: {target}"
+
+
+def others_answer(stack: Stack) -> None:
+    """Fail unless the proxy and the gateway answer."""
+    assert stack.answers("llm-proxy", [LISTENS["llm-proxy"]])[LISTENS["llm-proxy"]].startswith("HTTP/")
+    assert stack.from_server("http://localhost:3000/") == "200"
+
+
+@control("memory-limit", "pids-limit")
+@bed
+@pytest.mark.parametrize(
+    ("bomb", "script"),
+    [
+        ("fork", "for i in $(seq 3000); do sleep 20 & done 2>&1 | tail -1; ls / >/dev/null"),
+        ("memory", "head -c 8G /dev/zero | tail"),
+        ("disk", "head -c 3G /dev/zero >/tmp/bomb; rm -f /tmp/bomb"),
+    ],
+)
+def test_a_bomb_in_the_agent_leaves_the_others_alone(stack: Stack, server: Server, bomb: str, script: str) -> None:
+    """Lets the agent take all it can get, and asks the other services meanwhile."""
+    host_memory = int(stack.server.check_output("awk '/MemAvailable/ { print $2 }' /proc/meminfo"))
+    assert host_memory > 4 * 2**20, "this server is too small to tell"
+    command = f'docker exec {stack.name("backend")} bash -c "{script}"'
+    stack.server.check_output(f"timeout 40 {command} >/dev/null 2>&1 & echo")
+    for _ in range(5):
+        others_answer(stack)
+    used = int(
+        stack.server.check_output(
+            f"cat /sys/fs/cgroup/memory/docker/{stack.containers['backend']['Id']}/memory.max_usage_in_bytes 2>/dev/null || echo 0"
+        )
+    )
+    assert used <= stack.containers["backend"]["HostConfig"]["Memory"]
+    stack.server.run("pkill -f 'sleep 20'; pkill -f /dev/zero")
+    server.wait_for_stack()
+    stack.refresh()
+    assert {name: one["State"]["Health"]["Status"] for name, one in stack.containers.items()} == dict.fromkeys(SERVICES, "healthy")
