@@ -70,7 +70,6 @@ MESSAGE = Tagged(
                 "content": Either((TEXT, Null())),
                 "reasoning_content": TEXT,
                 "tool_calls": ListOf(TOOL_CALL),
-                "cache_control": CACHE_CONTROL,
             }
         ),
         "tool": Record(
