@@ -103,7 +103,8 @@ def test_a_nested_field_that_opencode_does_not_send_is_refused_by_its_name(body:
 @pytest.mark.parametrize(
     "address",
     ["http://x/a.png", "https://x/a.png", "file:///etc/passwd", "gs://b/x", "s3://b/x", " data:image/png;base64,", "DATA:image/png;base64,",
-     "", "/etc/passwd", "data:text/html;base64,", "data:image/png,http://x", "//x"],
+     "", "/etc/passwd", "data:text/html;base64,", "data:image/png,http://x", "//x", "data:image/png;base64,https://x/a.png",
+     "data:image/png;base64,iVBO\nRw0=", "data:image/png;base64,gs://x", "data:image/png;x=1;base64,"],
 )  # fmt: skip
 def test_an_image_is_sent_along_and_never_fetched(address: str) -> None:
     error = refusal(said({"type": "image_url", "image_url": {"url": address}}))

@@ -319,10 +319,11 @@ def test_an_error_is_made_clean_and_keeps_its_status(kind: str) -> None:
     assert call.sent[0]["headers"][0] == (b"content-type", b"application/json")
 
 
-def test_a_failure_of_litellm_is_an_error_without_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("failure", [RuntimeError, TimeoutError])
+def test_a_failure_of_litellm_is_an_error_without_its_reason(failure: type[Exception], capsys: pytest.CaptureFixture[str]) -> None:
     class Broken(Upstream):
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            raise RuntimeError("the reason")
+            raise failure("the reason")
 
     call = chat(CHAT, upstream=Broken())
     assert (call.status, call.error["code"]) == (500, "proxy_failed")

@@ -38,25 +38,30 @@ class Intake:
             GoneError: the client is gone.
         """
         self._look_at(headers)
+        share = [0]
+        try:
+            # The caller's is to be the only reference: it lets go of the bytes once they are checked.
+            whole = [await self._read(receive, share)]
+            yield whole.pop()
+        finally:
+            self.held -= share[0]
+
+    async def _read(self, receive: Receive, share: list[int]) -> bytes:
+        """Read all, counting in `share` what this request holds of `held`."""
         pieces: list[bytes] = []
-        mine = 0
         try:
             async with asyncio.timeout(self.seconds):
                 async for piece in _pieces(receive):
-                    mine += len(piece)
+                    share[0] += len(piece)
                     self.held += len(piece)
-                    if mine > self.max_body:
+                    if share[0] > self.max_body:
                         raise _too_large(self.max_body)
                     if self.held > self.max_together:
                         raise RefusedError("Too much is under way; try again later", status=503, kind="server_error", code="overloaded")
                     pieces.append(piece)
-            # The caller's is to be the only reference: it lets go of the bytes once they are checked.
-            pieces[:] = [b"".join(pieces)]
-            yield pieces.pop()
         except TimeoutError:
             raise RefusedError(f"The body did not arrive within {self.seconds:g} seconds", status=408, code="request_timeout") from None
-        finally:
-            self.held -= mine
+        return b"".join(pieces)
 
     def _look_at(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         found: dict[bytes, list[bytes]] = {}
