@@ -205,6 +205,15 @@ def test_a_body_that_would_become_huge_is_refused_before_it_is_built(raw: bytes)
     assert "too many" in str(refusal(raw))
 
 
+def test_a_body_that_is_not_utf_8_is_told_so() -> None:
+    assert "UTF-8" in str(refusal(b'{"a": "\xff"}'))
+
+
+def test_a_list_has_a_length() -> None:
+    assert checked_chat(json.dumps(request(messages=[USER] * 10_000)).encode(), MODELS)
+    assert refusal(request(messages=[USER] * 10_001)).param == "messages"
+
+
 def test_brackets_and_commas_in_a_text_are_not_counted() -> None:
     text = '[{,\\"' * MAX_MARKS
     assert checked_chat(json.dumps(said({"type": "text", "text": text})).encode(), MODELS)

@@ -53,7 +53,7 @@ def test_what_is_no_secret_passes_unchanged() -> None:
 
 @pytest.mark.parametrize("secret", ["none", "", "1234567", "a\nb" * 8])
 def test_a_placeholder_is_no_secret(secret: str) -> None:
-    assert Masker([secret]).mask(b"none 1234567 a\nb") == b"none 1234567 a\nb"
+    assert Masker([secret]).mask(secret.encode() + b".") == secret.encode() + b"."
     assert Masker(["12345678"]).mask(b"12345678") == MASK.encode()
 
 

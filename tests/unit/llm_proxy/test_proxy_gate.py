@@ -45,6 +45,13 @@ def start(status: int, content_type: str) -> dict[str, Any]:
     return {"type": "http.response.start", "status": status, "headers": [(b"Content-Type", content_type.encode()), *telltale]}
 
 
+def behind(upstream: Upstream | None = None, intake: Intake | None = None, keys: Path = NOWHERE) -> Gate:
+    """A gate with what is behind it."""
+    gate = Gate(upstream or Upstream(), MASTER_KEY, MODELS, SecretFiles(keys, [MASTER_KEY]))
+    gate.intake = intake or gate.intake
+    return gate
+
+
 class Call:
     """One request through a gate, and what came of it; `content` is its body, or the pieces that it arrives in."""
 
@@ -54,18 +61,17 @@ class Call:
         path: str,
         *headers: tuple[str, str],
         content: Any = CHAT,
-        upstream: Upstream | None = None,
-        intake: Intake | None = None,
+        gate: Gate | None = None,
         **scope: Any,
     ) -> None:
-        self.upstream = upstream or Upstream()
+        self.gate = gate or behind()
+        assert isinstance(self.gate.app, Upstream)
+        self.upstream = self.gate.app
         self.sent: list[Any] = []
         self.pieces = list(content) if isinstance(content, list) else [part(content if isinstance(content, bytes) else dumped(content))]
         given = headers if any(name == "content-type" for name, _ in headers) else (*headers, JSON)
         raw = [(name.lower().encode(), value.encode()) for name, value in given]
         request = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": ""}
-        self.gate = Gate(self.upstream, MASTER_KEY, MODELS, SecretFiles(NOWHERE, [MASTER_KEY]))
-        self.gate.intake = intake or self.gate.intake
         asyncio.run(self.gate({**request, "headers": raw, **scope}, self.receive, self.send))
 
     async def receive(self) -> Any:
@@ -249,16 +255,16 @@ def test_two_content_types_are_refused() -> None:
 @pytest.mark.parametrize(("size", "status"), [(100, 200), (99, 413)])
 def test_a_body_that_is_too_large_is_a_413(size: int, status: int) -> None:
     body = dumped(CHAT).ljust(100)
-    assert chat([part(body[:60], True), part(body[60:])], intake=Intake(max_body=size)).status == status
+    assert chat([part(body[:60], True), part(body[60:])], gate=behind(intake=Intake(max_body=size))).status == status
 
 
 def test_a_body_that_says_it_is_too_large_is_not_even_read() -> None:
-    call = chat([part(b"", True)], ("content-length", "101"), intake=Intake(max_body=100, seconds=0.1))
+    call = chat([part(b"", True)], ("content-length", "101"), gate=behind(intake=Intake(max_body=100, seconds=0.1)))
     assert call.status == 413
 
 
 def test_a_body_that_does_not_arrive_is_a_408() -> None:
-    call = chat([part(b"{", True)], intake=Intake(seconds=0.05))
+    call = chat([part(b"{", True)], gate=behind(intake=Intake(seconds=0.05)))
     assert (call.status, call.error["code"]) == (408, "request_timeout")
 
 
@@ -270,16 +276,16 @@ def test_a_client_that_goes_away_gets_no_answer() -> None:
 def test_all_the_bodies_together_have_a_limit_which_ends_with_their_requests() -> None:
     intake = Intake(max_together=100)
     intake.held = 90
-    assert chat(CHAT, intake=intake).status == 503
+    assert chat(CHAT, gate=behind(intake=intake)).status == 503
     intake.held = 0
     for _ in range(3):
-        assert chat(CHAT, intake=intake).status == 200
-    assert chat({**CHAT, "api_base": "x"}, intake=Intake(max_together=1000)).gate.intake.held == 0
+        assert chat(CHAT, gate=behind(intake=intake)).status == 200
+    assert chat({**CHAT, "api_base": "x"}, gate=behind(intake=Intake(max_together=1000))).gate.intake.held == 0
 
 
 def test_an_answer_holds_no_secret_and_says_its_own_length() -> None:
     upstream = Upstream(start(200, "application/json"), {"type": "http.response.body", "body": f'{{"a":"{MASTER_KEY}"}}'.encode()})
-    call = chat(CHAT, upstream=upstream)
+    call = chat(CHAT, gate=behind(upstream))
     assert json.loads(call.body) == {"a": "[masked]"}
     assert (b"content-length", str(len(call.body)).encode()) in call.sent[0]["headers"]
 
@@ -288,7 +294,7 @@ def test_a_stream_passes_as_it_comes_and_holds_no_secret() -> None:
     events = [b'data: {"id":"1","a":"sk-mm', b"m" * 38 + b'"}\n\n', b'data: {"id":"2"}\n\n', b"data: [DONE]\n\n"]
     stream = [{"type": "http.response.body", "body": event, "more_body": True} for event in events]
     upstream = Upstream(start(200, "text/event-stream; charset=utf-8"), *stream, {"type": "http.response.body", "body": b""})
-    call = chat(CHAT, upstream=upstream)
+    call = chat(CHAT, gate=behind(upstream))
     assert [message["body"] for message in call.sent[1:]] == [
         b'data: {"id":"1","a":"',
         b'[masked]"}\n\n',
@@ -298,10 +304,32 @@ def test_a_stream_passes_as_it_comes_and_holds_no_secret() -> None:
     ]
 
 
+def test_what_a_stream_ends_with_is_not_lost() -> None:
+    upstream = Upstream(
+        start(200, "text/event-stream"), {"type": "http.response.body", "body": b'data: {"id":"1"}\n\ndata: {"id":"2"}sk-mm'}
+    )
+    assert chat(CHAT, gate=behind(upstream)).body.endswith(b'"2"}sk-mm')
+    upstream = Upstream(start(200, "text/event-stream"), {"type": "http.response.body", "body": b"data: failed"})
+    assert b"failed" in chat(CHAT, gate=behind(upstream)).body
+
+
+def test_a_key_that_is_replaced_while_the_provider_is_asked_is_masked(tmp_path: Path) -> None:
+    old, new = "old-provider-key", "new-provider-key"
+    (tmp_path / "openai").write_text(old, encoding="ascii")
+
+    class Rotating(Upstream):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            (tmp_path / "openai").write_text(new + "\n", encoding="ascii")
+            await super().__call__(scope, receive, send)
+
+    upstream = Rotating(start(200, "text/plain"), {"type": "http.response.body", "body": f"{old} {new}".encode()})
+    assert chat(CHAT, gate=behind(upstream, keys=tmp_path)).body == b"[masked] [masked]"
+
+
 def test_an_error_in_a_stream_is_made_clean() -> None:
     event = b'data: {"error": {"message": "no sk-mmmmmmmmmmmm at https://llm.example/v1", "code": "429"}}\n\n'
     upstream = Upstream(start(200, "text/event-stream"), {"type": "http.response.body", "body": event})
-    [line, _, _] = chat(CHAT, upstream=upstream).body.split(b"\n")
+    [line, _, _] = chat(CHAT, gate=behind(upstream)).body.split(b"\n")
     assert json.loads(line.removeprefix(b"data: "))["error"] == {
         "message": "no [masked] at [address]",
         "type": "rate_limit_error",
@@ -313,7 +341,7 @@ def test_an_error_in_a_stream_is_made_clean() -> None:
 @pytest.mark.parametrize("kind", ["text/plain", "text/event-stream", "application/json"])
 def test_an_error_is_made_clean_and_keeps_its_status(kind: str) -> None:
     body = b"Traceback (most recent call last):\n  File x"
-    call = chat(CHAT, upstream=Upstream(start(500, kind), {"type": "http.response.body", "body": body}))
+    call = chat(CHAT, gate=behind(Upstream(start(500, kind), {"type": "http.response.body", "body": body})))
     assert (call.status, call.error["type"]) == (500, "server_error")
     assert b"Traceback" not in call.body
     assert call.sent[0]["headers"][0] == (b"content-type", b"application/json")
@@ -325,7 +353,7 @@ def test_a_failure_of_litellm_is_an_error_without_its_reason(failure: type[Excep
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             raise failure("the reason")
 
-    call = chat(CHAT, upstream=Broken())
+    call = chat(CHAT, gate=behind(Broken()))
     assert (call.status, call.error["code"]) == (500, "proxy_failed")
     assert b"reason" not in call.body
     assert "the reason" in capsys.readouterr().err

@@ -32,18 +32,18 @@ def checked_chat(raw: bytes, models: Collection[str]) -> bytes:
         # Half a surrogate pair is no character: JavaScript may cut a text there, and UTF-8 cannot carry it.
         return json.dumps(request, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
     except ValueError:
-        raise RefusedError("The body holds a number that JSON cannot carry", code="invalid_json") from None
+        raise RefusedError("The body holds a number that JSON does not have, such as NaN", code="invalid_json") from None
 
 
 def parse(raw: bytes) -> Any:
-    """Read strict JSON: UTF-8, no key twice in an object, no NaN or Infinity, neither too deep nor too many values.
+    """Read strict JSON: UTF-8, no key twice in an object, neither too deep nor too many values.
 
     Raises:
         RefusedError: 400.
     """
     _bound(raw)
     try:
-        return json.loads(raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
+        return json.loads(raw.decode("utf-8"), object_pairs_hook=_object)
     except UnicodeDecodeError:
         raise RefusedError("The body is not UTF-8", code="invalid_json") from None
     except (ValueError, RecursionError):
@@ -69,7 +69,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         raise RefusedError("The body names a field of an object twice", code="invalid_json")
     return fields
-
-
-def _no_constant(name: str) -> Any:
-    raise RefusedError(f"The body holds {name}, which JSON does not have", code="invalid_json")

@@ -107,8 +107,7 @@ class ErrorEvents:
         while data:
             if not self._within and not data.startswith(SSE_CHAT):
                 event, end, rest = data.partition(SSE_END)
-                may_become_chat = any(beginning.startswith(data) for beginning in SSE_CHAT)
-                if may_become_chat or (not end and len(data) <= MAX_HELD):
+                if not end and len(data) <= MAX_HELD:
                     self._held = data
                     break
                 out += [self._cleaner.clean_event(event, self._masker), SSE_END]
