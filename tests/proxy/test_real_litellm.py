@@ -140,6 +140,10 @@ def test_steering_never_delivers_the_key_to_another_address(proxy: Proxy) -> Non
         for model in ("gpt-5", "demo", "openai/gpt-5")
         for headers in (ADMIN, None)
     ]
+    for path, content in (("messages", {"max_tokens": 9}), ("responses", {"input": "hello"}), ("embeddings", {"input": "hello"})):
+        for model in ("gpt-5", "openai/gpt-5"):
+            steered = {"model": model, "messages": [{"role": "user", "content": "hello"}], "api_base": base, **content}
+            outcomes.append(proxy.call("POST", f"/v1/{path}", steered, ADMIN))
     assert not [credentials for credentials in attacker.credentials if "sk-secret" in credentials]
     assert not [body for _, body in outcomes if "sk-secret" in body]
     assert proxy.chat("hello", "gpt-5")[0] == 200
