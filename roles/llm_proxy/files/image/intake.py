@@ -12,8 +12,9 @@ Receive = Callable[[], Awaitable[Message]]
 
 MAX_BODY = 32 * 1024 * 1024
 MAX_SECONDS = 60.0
-# Bytes of all the requests under way: LiteLLM keeps several copies of each, and has 1 GB of memory.
-MAX_TOGETHER = 64 * 1024 * 1024
+# Bytes of all the requests under way. LiteLLM keeps several copies of each: one of 31 MB with a single emoji in it, which
+# makes every character four bytes, takes 370 MB more; and llm_proxy_memory_limit is 1 GB.
+MAX_TOGETHER = 48 * 1024 * 1024
 
 
 class GoneError(Exception):
