@@ -139,18 +139,11 @@ class Neighbour(Companion):
         return self.run("curl", "--silent", "--include", "--max-time", str(timeout), f"http://{host}:{port}/probe").stdout
 
 
-def deploy(variables: dict[str, object], *options: str) -> "subprocess.CompletedProcess[str]":
-    """Deploy to the server with other variables; what was said comes back in `stdout`, in one line."""
+def deploy(scenario: Path, variables: dict[str, object], *options: str) -> "subprocess.CompletedProcess[str]":
+    """Deploy to a Molecule scenario's server with other variables; what was said comes back in `stdout`, in one line."""
     playbook = Path(sys.executable).with_name("ansible-playbook")
-    command: list[str | Path] = [
-        playbook,
-        "--inventory",
-        SCENARIO / "inventory",
-        "--extra-vars",
-        json.dumps(variables),
-        *options,
-        SCENARIO / "converge.yml",
-    ]
+    settings: list[str | Path] = ["--inventory", scenario / "inventory", "--extra-vars", json.dumps(variables)]
+    command: list[str | Path] = [playbook, *settings, *options, scenario / "converge.yml"]
     plain = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
     done = subprocess.run(command, env=plain, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     done.stdout = " ".join(done.stdout.split())

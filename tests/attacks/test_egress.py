@@ -243,12 +243,12 @@ def redeployed(stack: Stack) -> Iterator[object]:
 
     def deploy(**variables: object) -> None:
         changed.append(variables)
-        done = world.deploy(variables)
+        done = world.deploy(world.SCENARIO, variables)
         assert done.returncode == 0, done.stdout
 
     yield deploy
     assert changed
-    done = world.deploy({})
+    done = world.deploy(world.SCENARIO, {})
     assert done.returncode == 0, done.stdout
     stack.refresh()
 

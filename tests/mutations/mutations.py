@@ -105,7 +105,11 @@ MUTATIONS = (
             "the guard lets the proxy through to everyone",
             "test_egress.py::test_the_proxy_is_not_let_through_to_a_stranger",
         ),
-        (SQUID, "http_access deny CONNECT refused_tunnel", "http_access allow from_llm_proxy\nhttp_access deny CONNECT refused_tunnel"),
+        (
+            SQUID,
+            "http_access deny CONNECT refused_tunnel",
+            "http_access allow from_llm_proxy CONNECT\nhttp_access deny CONNECT refused_tunnel",
+        ),
     ),
     guard(
         *("egress-tls-name", "the guard does not compare the name inside TLS", "test_egress.py::test_an_allowed_name_hides_no_other"),

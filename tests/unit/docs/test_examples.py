@@ -77,7 +77,14 @@ def test_an_example_of_a_command_names_what_there_is(example: str, text: str) ->
         elif words[0] == "cp":
             assert (ROOT / words[2]).exists()
         else:
-            assert words[0] in {"ssh", "mkdir", ".venv/bin/ansible-vault"}
+            assert words[0] in {"ssh", "mkdir", "cd", ".venv/bin/ansible-vault"}
+
+
+def test_the_table_of_providers_is_the_list_of_providers() -> None:
+    known = yaml.safe_load((ROOT / "roles/llm_proxy/vars/main.yml").read_text(encoding="utf-8"))["__llm_proxy_known_providers"]
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| `(\S+)` \|$", (ROOT / "docs/models.md").read_text(encoding="utf-8"), re.M)
+    described = {name: {"litellm": kind, "api_base": address} for name, kind, address in rows}
+    assert described == {name: provider for name, provider in known.items() if name != "demo"}
 
 
 def test_every_variable_that_is_named_exists() -> None:
