@@ -4,7 +4,7 @@ It reads what to do as JSON: {"host", "way": {"connection", "address", "port", "
 "uid": as whom Ansible works there, "project", "quick", "folder": for the reports}.
 The last line that it prints is the conclusion, the one before it where the reports are.
 
-Exit codes: 0 what was tried held; 1 something fell, or nothing was tried; 2 the audit could not be done; 3 what it needs is not installed.
+Exit codes: 0 what was tried held; 2 something fell, or nothing was tried; 3 the audit could not be done; 4 what it needs is not installed.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from verdicts import Report
 
 HERE = Path(__file__).resolve().parent
-HELD, FELL, FAILED, MISSING = range(4)
+# 1 is what Python exits with where it fails by itself.
+HELD, FELL, FAILED, MISSING = 0, 2, 3, 4
 REPORTS = ("report.html", "report.json", "junit.xml")
 
 
@@ -30,9 +32,8 @@ def missing() -> str:
     """Return what is to be installed, "" if nothing is."""
     if all(importlib.util.find_spec(name) for name in ("pytest", "testinfra")):
         return ""
-    return (
-        f"The audit was not run: it needs pytest-testinfra beside Ansible. Have it with: {sys.executable} -m pip install pytest-testinfra"
-    )
+    have = f"{sys.executable} -m pip install pytest-testinfra"
+    return f"The audit was not run: it needs pytest and pytest-testinfra beside Ansible. Have them with: {have}"
 
 
 def reached(question: dict[str, Any], folder: str) -> list[str]:
@@ -80,7 +81,11 @@ class Keeping:
 def attack(question: dict[str, Any], options: list[str]) -> "tuple[Report | None, str]":
     """Let pytest attack the host; return what became of it, and what pytest said."""
     import pytest  # noqa: PLC0415
+    import testinfra  # noqa: PLC0415
 
+    # testinfra 10 has the option and does not hand it on.
+    extra = next((one.partition("=")[2] for one in options if one.startswith("--ssh-extra-args=")), None)
+    testinfra.get_hosts = partial(testinfra.get_hosts, ssh_extra_args=extra)
     folder = Path(question["folder"])
     folder.mkdir(parents=True, exist_ok=True)
     for name in REPORTS:
@@ -115,7 +120,7 @@ def audit(question: dict[str, Any]) -> int:
         try:
             report, said = attack(question, reached(question, folder))
         except Unreachable as error:
-            print(f"{error}.")
+            print(f"{str(error).rstrip('.')}.")
             return FAILED
     if report is None:
         print(f"{said}\nThe attacks could not be started.")

@@ -9,7 +9,7 @@ from found import Found
 HELD, FELL, NOT_TRIED = "held", "FELL", "not tried here"
 NO_ATTACK = "the suite has no attack on it"
 # How the parts of the suite are called to people.
-PARTS = {"quick": "quick part", "full": "all that does no harm", "bed": "all, in the test bed"}
+PARTS = {"quick": "the quick part", "full": "every attack that does no harm", "bed": "every attack, in the test bed"}
 
 
 @dataclass(frozen=True)
