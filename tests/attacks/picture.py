@@ -41,7 +41,7 @@ def lane(network: Network, x: float, rows: dict[str, float], top: float, bottom:
             drawn.append(f'<circle cx="{x:g}" cy="{rows[each]:g}" r="6" class="{kind}{fault(broken or each in network.wrong)}{absent}"/>')
     if network.way_out:
         head = f"M{x - 5:g} {bottom - 8:g}L{x:g} {bottom:g}L{x + 5:g} {bottom - 8:g}"
-        drawn.append(f'<path d="{head}" class="{kind}{fault("way_out" in network.wrong)}"/>')
+        drawn.append(f'<path d="{head}" class="{kind}{fault(broken or "way_out" in network.wrong)}"/>')
     return drawn
 
 
@@ -52,7 +52,7 @@ def box(service: Service, y: float, reach: float) -> list[str]:
         line(BOX, y, reach, y, "stub"),
         f'<rect x="1" y="{y - 17:g}" width="{BOX - 1}" height="34" rx="6" class="box{wrong}"/>',
         text(12, y - 1, service.name, "service"),
-        text(12, y + 12, service.state, f"state{wrong}"),
+        text(12, y + 12, service.state, f"state{fault(bool({'state', 'missing', 'unknown'} & service.wrong.keys()))}"),
     ]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from found import Found, Told, found
-from masking import masked
+from redaction import redacted
 from stack import Stack
 from telling import lines, write_html, write_json
 from verdicts import Attack, Report, outcome
@@ -49,8 +49,8 @@ class Gathering:
         result = yield
         made: pytest.TestReport = result.get_result()  # type: ignore[attr-defined]
         if made.failed:
-            made.longrepr = masked(made.longreprtext)
-        made.sections = [(name, masked(text)) for name, text in made.sections]
+            made.longrepr = redacted(made.longreprtext)
+        made.sections = [(name, redacted(text)) for name, text in made.sections]
         self.items[item.nodeid] = item
         self.phases.setdefault(item.nodeid, []).append(made)
         stack = getattr(item, "funcargs", {}).get("stack")
@@ -58,7 +58,7 @@ class Gathering:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            report.longrepr = masked(report.longreprtext)
+            report.longrepr = redacted(report.longreprtext)
             self.unloaded.append(Attack(report.nodeid, "", "could not be loaded", (), "FELL", report.longrepr))
 
     @pytest.hookimpl(trylast=True)
@@ -120,7 +120,7 @@ def why(made: pytest.TestReport) -> str:
     """Return why a test failed, in its assertion's words, or was skipped; without what may be a secret."""
     if made.skipped:
         text = made.longrepr[2] if isinstance(made.longrepr, tuple) else made.longreprtext
-        return masked(text.removeprefix("Skipped: "))
+        return redacted(text.removeprefix("Skipped: "))
     told = [line[1:].strip() for line in made.longreprtext.splitlines() if line.startswith("E ")]
     return "\n".join(told) or made.longreprtext
 

@@ -5,7 +5,7 @@ import re
 RUN = re.compile(r"[A-Za-z0-9_-]{20,}")
 
 
-def masked(text: str) -> str:
+def redacted(text: str) -> str:
     """Return the text without its runs of 20 characters or more that have both letters and digits, as keys and passwords have."""
 
     def replace(run: re.Match[str]) -> str:

@@ -1,7 +1,7 @@
 """Secrets are left out, and what helps is not."""
 
 import pytest
-from masking import masked
+from redaction import redacted
 
 
 @pytest.mark.parametrize(
@@ -10,7 +10,7 @@ from masking import masked
 )
 def test_what_may_be_a_secret_is_left_out(secret: str) -> None:
     assert (
-        masked(f"said 'key={secret}', twice: {secret}")
+        redacted(f"said 'key={secret}', twice: {secret}")
         == f"said 'key=[{len(secret)} characters left out]', twice: [{len(secret)} characters left out]"
     )
 
@@ -19,4 +19,4 @@ def test_what_may_be_a_secret_is_left_out(secret: str) -> None:
     "text", ["test_what_is_mounted_read_only_is_so_to_the_kernel", "00000000000000000000000", "172.19.0.3:4000", "HTTP/1.1 200 OK", ""]
 )
 def test_what_is_not_is_kept(text: str) -> None:
-    assert masked(text) == text
+    assert redacted(text) == text
