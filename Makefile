@@ -22,13 +22,16 @@ check: .venv/deploy.stamp ## say what `make deploy` would change, and change not
 verify: .venv/deploy.stamp ## attack the deployed stack without harm, and report what held
 	$(PLAY) playbooks/verify.yml $(ARGS)
 
-test: test-quick test-proxy test-molecule test-isolation ## every test: the quick ones, then real servers (about 15 minutes)
+test: test-quick test-proxy test-opencode test-molecule test-isolation ## every test: the quick ones, then real servers (about 20 minutes)
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
 	tests/quick
 
-test-proxy: .venv/test.stamp ## the proxy's rules with the real LiteLLM, without a server (under 1 minute)
+test-proxy: .venv/test.stamp ## the proxy's rules with the real LiteLLM, without a server (about 1 minute)
 	tests/proxy/run
+
+test-opencode: .venv/test.stamp ## what the real OpenCode sends passes the proxy's gate, without a server (under 1 minute)
+	tests/opencode/run
 
 test-molecule: .venv/test.stamp ## the whole stack on a bare server, seen through a real browser
 	tests/molecule
@@ -52,4 +55,4 @@ clean: ## remove the Python environment (never a deployed stack)
 	.config/environment $*
 	touch $@
 
-.PHONY: help deploy check verify test test-quick test-proxy test-molecule test-isolation bench docs build clean
+.PHONY: help deploy check verify test test-quick test-proxy test-opencode test-molecule test-isolation bench docs build clean

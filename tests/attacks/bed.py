@@ -4,8 +4,10 @@ A conftest.py gets the fixtures `server`, `internet`, `neighbour` and `canaries`
 """
 
 import json
+import os
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ import yaml
 
 Record = dict[str, Any]
 
+SCENARIO = Path(__file__).resolve().parents[2] / "molecule" / "isolation"
 # Molecule's inventory links to it. It lies here because these modules are read on any controller, with or without the bed.
 WORLD: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("world.yml").read_text(encoding="utf-8"))["world"]
 SERVER: dict[str, str] = WORLD["server"]
@@ -135,6 +138,16 @@ class Neighbour(Companion):
         """Return the answer to an HTTP request, with its head; "" is none."""
         host = f"[{address}]" if ":" in address else address
         return self.run("curl", "--silent", "--include", "--max-time", str(timeout), f"http://{host}:{port}/probe").stdout
+
+
+def deploy(variables: dict[str, object], *options: str) -> "subprocess.CompletedProcess[str]":
+    """Deploy to the server with other variables; what was said comes back in `stdout`, in one line."""
+    playbook = Path(sys.executable).with_name("ansible-playbook")
+    command = [playbook, "--inventory", SCENARIO / "inventory", "--extra-vars", json.dumps(variables), *options, SCENARIO / "converge.yml"]
+    plain = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(command, env=plain, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done.stdout = " ".join(done.stdout.split())
+    return done
 
 
 # A test that asks for one of these is for the bed, marked so or not: some of them restart the server.

@@ -48,11 +48,12 @@ def lane(network: Network, x: float, rows: dict[str, float], top: float, bottom:
 def box(service: Service, y: float, reach: float) -> list[str]:
     """Draw a service: its box, and the line to the furthest of its networks."""
     wrong = fault(bool(service.wrong))
+    unwell = fault(bool({"state", "missing", "unknown"} & service.wrong.keys()))
     return [
         line(BOX, y, reach, y, "stub"),
         f'<rect x="1" y="{y - 17:g}" width="{BOX - 1}" height="34" rx="6" class="box{wrong}"/>',
         text(12, y - 1, service.name, "service"),
-        text(12, y + 12, service.state, f"state{fault(bool({'state', 'missing', 'unknown'} & service.wrong.keys()))}"),
+        text(12, y + 12, service.state, f"state{unwell}"),
     ]
 
 

@@ -23,10 +23,14 @@ LISTENS = {
 PORTS = (2020, 3000, 3128, 3129, 4000, 4096)
 STATUS = "curl --silent --output /dev/null --max-time 10 --write-out '%{http_code}'"
 
-# For each HOST PORT asks over TCP what HTTP servers answer, all at once, and prints "HOST PORT ANSWER", the answer in base64.
+# For each HOST PORT, a few at once, asks over TCP what HTTP servers answer, and prints "HOST PORT ANSWER", the answer in base64.
 ASK = r"""
 ask() { timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET /probe HTTP/1.0\r\nHost: probe\r\n\r\n" >&3 && head -c 2000 <&3' "$1" "$2" 2>/dev/null; }
-while [ $# -gt 0 ]; do { printf '%s %s %s\n' "$1" "$2" "$(ask "$1" "$2" | base64 -w0)"; } & shift 2; done
+width=$1 n=0; shift
+while [ $# -gt 0 ]; do
+  { printf '%s %s %s\n' "$1" "$2" "$(ask "$1" "$2" | base64 -w0)"; } & shift 2
+  n=$((n + 1)); [ $((n % width)) -ne 0 ] || wait
+done
 wait
 """
 
@@ -113,7 +117,9 @@ class Stack:
         """
         words = [word for name, port in targets for word in (name, str(port))]
         found = {}
-        for line in self.inside(service, ASK, *words).stdout.splitlines():
+        # Each takes a handful of processes, which are limited.
+        width = self.containers[service]["HostConfig"]["PidsLimit"] // 8
+        for line in self.inside(service, ASK, str(width), *words).stdout.splitlines():
             name, port, answer = [*line.split(" "), ""][:3]
             text = base64.b64decode(answer).decode(errors="replace").replace("\r", "")
             found[name, int(port)] = text.partition("\n\n")[0]

@@ -1,132 +1,18 @@
 """The gate, the keys and the demo model with the real LiteLLM; see `run`."""
 
 import asyncio
-import http.client
 import json
-import os
-import socket
-import threading
 import time
 from collections.abc import Iterable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-import yaml
 from fastapi import FastAPI, HTTPException, Request
+from served import BEARER, MASTER_KEY, Provider, Proxy
 
 from access import KEYLESS_ROUTES
-from gate import Gate, create_app
 
-CONFIG = Path(__file__).parents[1] / "unit/llm_proxy/config.yaml"
-MASTER_KEY = "sk-" + "m" * 40
-BEARER = {"authorization": f"Bearer {MASTER_KEY}"}
 TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object", "properties": {}}}}]
-
-
-class Provider(ThreadingHTTPServer):
-    """A provider on loopback that answers every chat and records who asked with what."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), ProviderHandler)
-        self.credentials: list[str] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class ProviderHandler(BaseHTTPRequestHandler):
-    """Answers as OpenAI does."""
-
-    server: Provider
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        self.server.credentials.append(" ".join(f"{name}={value}" for name, value in self.headers.items()))
-        message = {"role": "assistant", "content": "hi"}
-        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-        body = json.dumps({"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": choices, "usage": usage}).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
-
-
-class Proxy:
-    """The proxy under test, served on loopback from this process."""
-
-    def __init__(self, folder: Path, provider: Provider) -> None:
-        self.keys = folder / "keys"
-        self.keys.mkdir()
-        (folder / "master_key").write_text(MASTER_KEY, encoding="ascii")
-        config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
-        config["model_list"][1]["litellm_params"]["api_base"] = provider.url
-        (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-        os.environ.update(
-            LLM_PROXY_MASTER_KEY_FILE=str(folder / "master_key"),
-            LLM_PROXY_KEYS_DIR=str(self.keys),
-            CONFIG_FILE_PATH=str(folder / "config.yaml"),
-            LITELLM_LOCAL_MODEL_COST_MAP="True",
-            # Otherwise a route exists only once it was asked for, and could not be counted.
-            LITELLM_DISABLE_LAZY_ROUTES="True",
-            # If anything fell back to the environment, this would reach the provider.
-            OPENAI_API_KEY="sk-ambient",
-        )
-        self.gate: Gate = create_app()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.server = uvicorn.Server(uvicorn.Config(self.gate, port=self.port, log_level="warning", proxy_headers=False))
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        self.server.should_exit = True
-        self.thread.join(timeout=10)
-
-    def call(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        content = None if body is None else json.dumps(body)
-        connection.request(method, path, content, {"content-type": "application/json", **(headers or {})})
-        response = connection.getresponse()
-        return response.status, response.read().decode(errors="replace")
-
-    def chat(self, text: str, model: str = "demo", **fields: Any) -> tuple[int, str]:
-        body = {"model": model, "messages": [{"role": "user", "content": text}], **fields}
-        return self.call("POST", "/v1/chat/completions", body)
-
-    def stream(self, text: str, **fields: Any) -> list[dict[str, Any]]:
-        status, body = self.chat(text, stream=True, stream_options={"include_usage": True}, **fields)
-        events = [line.removeprefix("data: ") for line in body.splitlines() if line]
-        assert (status, events[-1]) == (200, "[DONE]")
-        return [json.loads(event) for event in events[:-1]]
-
-    def rotate(self, key: str) -> None:
-        (self.keys / "new").write_text(key, encoding="ascii")
-        (self.keys / "new").replace(self.keys / "openai")
-
-
-@pytest.fixture(scope="module")
-def provider() -> Provider:
-    return Provider()
-
-
-@pytest.fixture(scope="module")
-def proxy(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    proxy = Proxy(tmp_path_factory.mktemp("proxy"), provider)
-    yield proxy
-    proxy.stop()
 
 
 def routes(found: Iterable[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -223,11 +109,15 @@ def test_a_missing_key_is_a_clear_error_and_no_fallback(proxy: Proxy, provider: 
     assert len(provider.credentials) == before
 
 
+# The gate refuses these fields to a keyless caller. The master key may send them, and must not be able to send a key away either.
+ADMIN = BEARER
+
+
 def test_a_request_for_another_kind_of_provider_is_refused(proxy: Proxy, provider: Provider) -> None:
     proxy.rotate("sk-secret")
     before = len(provider.credentials)
     for kind in ("anthropic", "azure", "openrouter", "hosted_vllm", "litellm_proxy", "demo"):
-        assert proxy.chat("hello", "gpt-5", custom_llm_provider=kind)[0] == 400
+        assert proxy.chat("hello", "gpt-5", ADMIN, custom_llm_provider=kind)[0] == 400
     assert len(provider.credentials) == before
 
 
@@ -244,8 +134,17 @@ def test_steering_never_delivers_the_key_to_another_address(proxy: Proxy) -> Non
         {"model_list": []},
         {"use_litellm_proxy": True},
     ]
-    outcomes = [proxy.chat("hello", model, **fields) for fields in steering for model in ("gpt-5", "demo", "openai/gpt-5")]
-    assert attacker.credentials == []
+    outcomes = [
+        proxy.chat("hello", model, headers, **fields)
+        for fields in steering
+        for model in ("gpt-5", "demo", "openai/gpt-5")
+        for headers in (ADMIN, None)
+    ]
+    for path, content in (("messages", {"max_tokens": 9}), ("responses", {"input": "hello"}), ("embeddings", {"input": "hello"})):
+        for model in ("gpt-5", "openai/gpt-5"):
+            steered = {"model": model, "messages": [{"role": "user", "content": "hello"}], "api_base": base, **content}
+            outcomes.append(proxy.call("POST", f"/v1/{path}", steered, ADMIN))
+    assert not [credentials for credentials in attacker.credentials if "sk-secret" in credentials]
     assert not [body for _, body in outcomes if "sk-secret" in body]
     assert proxy.chat("hello", "gpt-5")[0] == 200
 
@@ -255,12 +154,12 @@ def test_a_request_that_chooses_its_host_carries_no_key(proxy: Proxy, provider: 
     proxy.rotate("sk-secret")
     before = len(provider.credentials)
     for model in ("gpt-5", "openai/gpt-5"):
-        assert proxy.chat("hello", model, **{name: {"Host": "evil.example"}})[0] == 400
+        assert proxy.chat("hello", model, ADMIN, **{name: {"Host": "evil.example"}})[0] == 400
     assert not [credentials for credentials in provider.credentials[before:] if "sk-secret" in credentials]
 
 
 def test_a_request_that_chooses_its_path_carries_no_key(proxy: Proxy, provider: Provider) -> None:
     proxy.rotate("sk-secret")
     before = len(provider.credentials)
-    assert proxy.chat("hello", "gpt-5", deployment_id="elsewhere")[0] == 400
+    assert proxy.chat("hello", "gpt-5", ADMIN, deployment_id="elsewhere")[0] == 400
     assert len(provider.credentials) == before

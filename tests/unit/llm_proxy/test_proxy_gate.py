@@ -9,40 +9,87 @@ import pytest
 
 from access import load_master_key
 from gate import Gate
+from intake import Intake
+from secret_files import SecretFiles
 
 MASTER_KEY = "sk-" + "m" * 40
 BEARER = ("authorization", f"Bearer {MASTER_KEY}")
+MODELS = [{"model_name": "demo", "litellm_params": {"model": "demo/demo", "api_base": "https://llm.example/v1"}}]
+CHAT: dict[str, Any] = {"model": "demo", "messages": [{"role": "user", "content": "hello"}]}
+JSON = ("content-type", "application/json")
+NOWHERE = Path("/nonexistent")
+
+
+def part(body: bytes, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
 
 
 class Upstream:
-    """Stands in for LiteLLM: records each scope and answers 200 with telltale headers."""
+    """Stands in for LiteLLM: records each scope and body, and answers 200 with telltale headers, or as told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *answer: dict[str, Any]) -> None:
         self.scopes: list[dict[str, Any]] = []
+        self.bodies: list[bytes] = []
+        self.answer = answer or (start(200, "text/plain"), {"type": "http.response.body", "body": b"answer"})
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.scopes.append(scope)
         if scope["type"] == "http":
-            headers = [(b"content-type", b"text/plain"), (b"X-LiteLLM-Version", b"1"), (b"llm_provider-server", b"x"), (b"server", b"y")]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": b"answer"})
+            self.bodies.append((await receive())["body"])
+            for message in self.answer:
+                await send(message)
+
+
+def start(status: int, content_type: str) -> dict[str, Any]:
+    telltale = [(b"X-LiteLLM-Version", b"1"), (b"llm_provider-server", b"x"), (b"server", b"y"), (b"Access-Control-Allow-Origin", b"*")]
+    return {"type": "http.response.start", "status": status, "headers": [(b"Content-Type", content_type.encode()), *telltale]}
+
+
+def behind(upstream: Upstream | None = None, intake: Intake | None = None, keys: Path = NOWHERE) -> Gate:
+    """A gate with what is behind it."""
+    gate = Gate(upstream or Upstream(), MASTER_KEY, MODELS, SecretFiles(keys, [MASTER_KEY]))
+    gate.intake = intake or gate.intake
+    return gate
 
 
 class Call:
-    """One request through a gate, and what came of it."""
+    """One request through a gate, and what came of it; `content` is its body, or the pieces that it arrives in."""
 
-    def __init__(self, method: str, path: str, *headers: tuple[str, str], **scope: Any) -> None:
-        self.upstream = Upstream()
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        *headers: tuple[str, str],
+        content: Any = CHAT,
+        gate: Gate | None = None,
+        **scope: Any,
+    ) -> None:
+        self.gate = gate or behind()
+        assert isinstance(self.gate.app, Upstream)
+        self.upstream = self.gate.app
         self.sent: list[Any] = []
-        raw = [(name.lower().encode(), value.encode()) for name, value in headers]
+        self.pieces = list(content) if isinstance(content, list) else [part(content if isinstance(content, bytes) else dumped(content))]
+        given = headers if any(name == "content-type" for name, _ in headers) else (*headers, JSON)
+        raw = [(name.lower().encode(), value.encode()) for name, value in given]
         request = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": ""}
-        asyncio.run(Gate(self.upstream, MASTER_KEY)({**request, "headers": raw, **scope}, self.receive, self.send))
+        asyncio.run(self.gate({**request, "headers": raw, **scope}, self.receive, self.send))
 
     async def receive(self) -> Any:
-        return {"type": "http.request", "body": b""}
+        if not self.pieces:
+            await asyncio.sleep(10)
+        return self.pieces.pop(0)
 
     async def send(self, message: Any) -> None:
         self.sent.append(message)
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.sent)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.body)["error"]
+        return found
 
     @property
     def status(self) -> int:
@@ -52,6 +99,14 @@ class Call:
     @property
     def admitted(self) -> bool:
         return bool(self.upstream.scopes)
+
+
+def dumped(content: Any) -> bytes:
+    return json.dumps(content).encode()
+
+
+def chat(content: Any, *headers: tuple[str, str], **options: Any) -> Call:
+    return Call("POST", "/v1/chat/completions", *headers, content=content, **options)
 
 
 KEYLESS = [("POST", "/v1/chat/completions"), ("GET", "/v1/models"), ("GET", "/health/liveliness")]
@@ -95,8 +150,8 @@ def test_everything_else_is_refused(method: str, path: str) -> None:
 
 
 def test_a_refusal_has_the_shape_of_openais_errors() -> None:
-    error = json.loads(Call("GET", "/model/info").sent[1]["body"])["error"]
-    assert {name: type(value) for name, value in error.items()} == {"message": str, "type": str, "code": str}
+    error = Call("GET", "/model/info").error
+    assert {name: type(value) for name, value in error.items()} == {"message": str, "type": str, "param": type(None), "code": str}
 
 
 @pytest.mark.parametrize("raw_path", [b"/v1%2fchat/completions", b"/v1/chat/completion%73", b"/x/../v1/chat/completions", None])
@@ -136,23 +191,172 @@ def test_the_master_key_counts_in_the_authorization_header_alone(name: str) -> N
 
 def test_litellm_sees_no_other_key_or_steering_of_a_keyless_caller() -> None:
     steering = ["x-api-key", "api-key", "x-goog-api-key", "x-litellm-api-key", "x-litellm-timeout", "x-http-method-override", "forwarded"]
-    names = ["host", "content-type", "content-length", "accept", "user-agent"]
-    call = Call("POST", "/v1/chat/completions", *((name, "x") for name in steering + names), query_string=b"key=x")
-    [scope] = call.upstream.scopes
-    assert [name.decode() for name, _ in scope["headers"]] == names
+    names = ["host", "accept", "user-agent", "origin", "transfer-encoding", "content-encoding"]
+    call = chat(CHAT, *((name, "x") for name in steering + names), query_string=b"key=x")
+    [scope], [body] = call.upstream.scopes, call.upstream.bodies
+    own = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    assert scope["headers"] == [(b"host", b"x"), (b"accept", b"x"), (b"user-agent", b"x"), *own]
     assert scope["query_string"] == b""
 
 
 def test_the_master_key_opens_every_route_with_what_was_sent() -> None:
-    call = Call("GET", "/model/info", BEARER, ("x-litellm-tags", "a"), query_string=b"a=b")
+    call = Call("POST", "/model/info", BEARER, ("x-litellm-tags", "a"), content=b"anything", query_string=b"a=b")
     [scope] = call.upstream.scopes
     assert call.status == 200
-    assert len(scope["headers"]) == 2
+    assert call.upstream.bodies == [b"anything"]
+    assert len(scope["headers"]) == 3
     assert scope["query_string"] == b"a=b"
 
 
 def test_a_keyless_caller_learns_no_version_and_no_upstream() -> None:
-    assert Call("GET", "/v1/models").sent[0]["headers"] == [(b"content-type", b"text/plain")]
+    assert Call("GET", "/v1/models").sent[0]["headers"] == [(b"content-type", b"text/plain"), (b"content-length", b"6")]
+
+
+def test_no_browser_of_another_site_is_let_in() -> None:
+    preflight = (("origin", "https://evil.example"), ("access-control-request-method", "POST"))
+    for call in (Call("OPTIONS", "/v1/chat/completions", *preflight), chat(CHAT, ("origin", "https://evil.example"))):
+        assert not [name for name, _ in call.sent[0]["headers"] if name.lower().startswith(b"access-control")]
+    assert Call("OPTIONS", "/v1/chat/completions", *preflight).status == 401
+
+
+def test_litellm_reads_what_was_checked_and_written_anew() -> None:
+    spaced = b'\n{ "model" : "demo",  "messages":[{"role":"user","content":"\\u00fc \\ud83d"}] }'
+    [body] = chat(spaced).upstream.bodies
+    assert body == '{"model":"demo","messages":[{"role":"user","content":"ü ?"}]}'.encode()
+
+
+def test_a_body_in_pieces_is_put_together() -> None:
+    whole = dumped(CHAT)
+    call = chat([part(whole[:10], True), part(b"", True), part(whole[10:])])
+    assert [json.loads(body) for body in call.upstream.bodies] == [CHAT]
+
+
+def test_a_model_that_is_not_there_is_a_404_that_lists_those_that_are() -> None:
+    call = chat({**CHAT, "model": "gpt-9"})
+    assert (call.status, call.admitted) == (404, False)
+    assert call.error["code"] == "model_not_found"
+    assert "demo" in call.error["message"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "application/jsonx"]
+)
+def test_another_content_type_is_refused(kind: str) -> None:
+    call = chat(CHAT, ("content-type", kind))
+    assert (call.status, call.admitted) == (400, False)
+    assert call.error["code"] == "invalid_content_type"
+
+
+def test_two_content_types_are_refused() -> None:
+    assert chat(CHAT, JSON, JSON).status == 400
+    assert chat(CHAT, ("content-type", "Application/JSON; charset=utf-8")).status == 200
+
+
+@pytest.mark.parametrize(("size", "status"), [(100, 200), (99, 413)])
+def test_a_body_that_is_too_large_is_a_413(size: int, status: int) -> None:
+    body = dumped(CHAT).ljust(100)
+    assert chat([part(body[:60], True), part(body[60:])], gate=behind(intake=Intake(max_body=size))).status == status
+
+
+def test_a_body_that_says_it_is_too_large_is_not_even_read() -> None:
+    call = chat([part(b"", True)], ("content-length", "101"), gate=behind(intake=Intake(max_body=100, seconds=0.1)))
+    assert call.status == 413
+
+
+def test_a_body_that_does_not_arrive_is_a_408() -> None:
+    call = chat([part(b"{", True)], gate=behind(intake=Intake(seconds=0.05)))
+    assert (call.status, call.error["code"]) == (408, "request_timeout")
+
+
+def test_a_client_that_goes_away_gets_no_answer() -> None:
+    call = chat([part(b"{", True), {"type": "http.disconnect"}])
+    assert (call.sent, call.admitted) == ([], False)
+
+
+def test_all_the_bodies_together_have_a_limit_which_ends_with_their_requests() -> None:
+    intake = Intake(max_together=100)
+    intake.held = 90
+    assert chat(CHAT, gate=behind(intake=intake)).status == 503
+    intake.held = 0
+    for _ in range(3):
+        assert chat(CHAT, gate=behind(intake=intake)).status == 200
+    assert chat({**CHAT, "api_base": "x"}, gate=behind(intake=Intake(max_together=1000))).gate.intake.held == 0
+
+
+def test_an_answer_holds_no_secret_and_says_its_own_length() -> None:
+    upstream = Upstream(start(200, "application/json"), {"type": "http.response.body", "body": f'{{"a":"{MASTER_KEY}"}}'.encode()})
+    call = chat(CHAT, gate=behind(upstream))
+    assert json.loads(call.body) == {"a": "[masked]"}
+    assert (b"content-length", str(len(call.body)).encode()) in call.sent[0]["headers"]
+
+
+def test_a_stream_passes_as_it_comes_and_holds_no_secret() -> None:
+    events = [b'data: {"id":"1","a":"sk-mm', b"m" * 38 + b'"}\n\n', b'data: {"id":"2"}\n\n', b"data: [DONE]\n\n"]
+    stream = [{"type": "http.response.body", "body": event, "more_body": True} for event in events]
+    upstream = Upstream(start(200, "text/event-stream; charset=utf-8"), *stream, {"type": "http.response.body", "body": b""})
+    call = chat(CHAT, gate=behind(upstream))
+    assert [message["body"] for message in call.sent[1:]] == [
+        b'data: {"id":"1","a":"',
+        b'[masked]"}\n\n',
+        b'data: {"id":"2"}\n\n',
+        b"data: [DONE]\n\n",
+        b"",
+    ]
+
+
+def test_what_a_stream_ends_with_is_not_lost() -> None:
+    upstream = Upstream(
+        start(200, "text/event-stream"), {"type": "http.response.body", "body": b'data: {"id":"1"}\n\ndata: {"id":"2"}sk-mm'}
+    )
+    assert chat(CHAT, gate=behind(upstream)).body.endswith(b'"2"}sk-mm')
+    upstream = Upstream(start(200, "text/event-stream"), {"type": "http.response.body", "body": b"data: failed"})
+    assert b"failed" in chat(CHAT, gate=behind(upstream)).body
+
+
+def test_a_key_that_is_replaced_while_the_provider_is_asked_is_masked(tmp_path: Path) -> None:
+    old, new = "old-provider-key", "new-provider-key"
+    (tmp_path / "openai").write_text(old, encoding="ascii")
+
+    class Rotating(Upstream):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            (tmp_path / "openai").write_text(new + "\n", encoding="ascii")
+            await super().__call__(scope, receive, send)
+
+    upstream = Rotating(start(200, "text/plain"), {"type": "http.response.body", "body": f"{old} {new}".encode()})
+    assert chat(CHAT, gate=behind(upstream, keys=tmp_path)).body == b"[masked] [masked]"
+
+
+def test_an_error_in_a_stream_is_made_clean() -> None:
+    event = b'data: {"error": {"message": "no sk-mmmmmmmmmmmm at https://llm.example/v1", "code": "429"}}\n\n'
+    upstream = Upstream(start(200, "text/event-stream"), {"type": "http.response.body", "body": event})
+    [line, _, _] = chat(CHAT, gate=behind(upstream)).body.split(b"\n")
+    assert json.loads(line.removeprefix(b"data: "))["error"] == {
+        "message": "no [masked] at [address]",
+        "type": "rate_limit_error",
+        "param": None,
+        "code": "429",
+    }
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/event-stream", "application/json"])
+def test_an_error_is_made_clean_and_keeps_its_status(kind: str) -> None:
+    body = b"Traceback (most recent call last):\n  File x"
+    call = chat(CHAT, gate=behind(Upstream(start(500, kind), {"type": "http.response.body", "body": body})))
+    assert (call.status, call.error["type"]) == (500, "server_error")
+    assert b"Traceback" not in call.body
+    assert call.sent[0]["headers"][0] == (b"content-type", b"application/json")
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, TimeoutError])
+def test_a_failure_of_litellm_is_an_error_without_its_reason(failure: type[Exception], capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken(Upstream):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            raise failure("the reason")
+
+    call = chat(CHAT, gate=behind(Broken()))
+    assert (call.status, call.error["code"]) == (500, "proxy_failed")
+    assert b"reason" not in call.body
+    assert "the reason" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("headers", [[], [BEARER]])

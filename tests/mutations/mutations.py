@@ -1,0 +1,160 @@
+"""What is taken away, one protection at a time, and the attack that has to succeed then.
+
+A mutation changes the deployed stack: its description (`override`, merged over compose.yml), a file in its folder (`edits`), the proxy's code
+(`patches`, mounted over what is in the image), or the server itself (`server`: a command, and the one that takes it back).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Tagged(str):
+    """A YAML node with a tag of Compose's, such as ``!reset null``, written as it is."""
+
+
+RESET = Tagged("!reset null")
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One protection taken away.
+
+    `override` is what is set in `service` itself, `stack` what is set beside the services; both as in a Compose file.
+    """
+
+    control: str
+    what: str
+    attack: str
+    service: str = ""
+    override: dict[str, Any] = field(default_factory=dict)
+    stack: dict[str, Any] = field(default_factory=dict)
+    edits: tuple[tuple[str, str, str], ...] = ()
+    patches: tuple[tuple[str, str, str], ...] = ()
+    server: tuple[str, str] = ("", "")
+
+
+CADDYFILE = "gateway/config/Caddyfile"
+SQUID = "egress/config/squid.conf"
+UNBOUND = "egress/config/unbound.conf"
+
+
+def gateway(control: str, matcher: str, attack: str) -> Mutation:
+    """The gateway without one of its refusals."""
+    return Mutation(control, f"the gateway does not refuse {matcher}", attack, "gateway", edits=((CADDYFILE, f"respond @{matcher} ", f"header @{matcher} X-Was-Refused "),))
+
+
+def guard(control: str, what: str, attack: str, *edits: tuple[str, str, str]) -> Mutation:
+    """The egress guard with another configuration."""
+    return Mutation(control, what, attack, "egress", edits=edits)
+
+
+def proxy(control: str, what: str, attack: str, *patches: tuple[str, str, str]) -> Mutation:
+    """The LLM proxy with a part of its boundary cut out."""
+    return Mutation(control, what, attack, "llm-proxy", patches=patches)
+
+
+PRIVILEGES = "test_privilege.py::test_no_process_has_or_can_gain_privileges"
+LIMITS = "test_privilege.py::test_what_it_uses_is_limited"
+INSIDE = "test_network.py::test_it_reaches_no_service_but_those_it_calls"
+OWN = "test_network.py::test_it_reaches_nothing_of_the_servers_own"
+
+MUTATIONS = (
+    # Network
+    Mutation("relations", "the frontend is on the proxy's network too", INSIDE, "frontend", {"networks": {"llm": {}}}),
+    Mutation(
+        *("direction", "the agent's server listens on all its networks", INSIDE, "backend"),
+        {"command": ["sh", "-c", "sed s/backend-app/0.0.0.0/ /usr/local/lib/ocweb/start | sh"]},
+    ),
+    Mutation(
+        *("inner-networks", "the tools' network is not internal", "test_network.py::test_it_reaches_nobody_outside_but_through_the_guard"),
+        stack={"networks": {"tools_out": {"internal": False, "driver_opts": RESET}}},
+    ),
+    Mutation("no-host-address", "the server has an address on the agent's network", OWN, stack={"networks": {"app": {"driver_opts": RESET}}}),
+    Mutation(
+        *("no-ipv6", "the agent's network has IPv6", "test_network.py::test_no_container_has_an_ipv6_address", "backend", {"sysctls": RESET}),
+        stack={"networks": {"app": {"enable_ipv6": True, "ipam": {"config": [{"subnet": "fd00:77::/64"}]}}}},
+    ),
+    Mutation(
+        *("one-port", "the gateway is published on all addresses", "test_network.py::test_the_neighbour_finds_no_open_port_of_the_stack", "gateway"),
+        {"ports": Tagged("!override ['3000:3000']")},
+    ),
+    gateway("static-route", "past_the_port", "test_network.py::test_a_neighbour_with_a_route_of_its_own_reaches_nothing"),
+    # Egress guard
+    guard(
+        *("egress-providers", "the guard lets the proxy through to everyone", "test_egress.py::test_the_proxy_is_not_let_through_to_a_stranger"),
+        (SQUID, "http_access deny CONNECT refused_tunnel", "http_access allow from_llm_proxy\nhttp_access deny CONNECT refused_tunnel"),
+    ),
+    guard(
+        *("egress-tls-name", "the guard does not compare the name inside TLS", "test_egress.py::test_an_allowed_name_hides_no_other"),
+        (SQUID, "ssl_bump terminate refused", "ssl_bump splice all"),
+    ),
+    guard(
+        *("egress-private", "the guard lets private addresses through", "test_egress.py::test_a_name_does_not_lead_to_a_private_address"),
+        *((SQUID, " !private ", " "), (UNBOUND, "\tprivate-address:", "\t# private-address:")),
+    ),
+    guard(
+        *("egress-ports", "the guard lets tools through to every port", "test_egress.py::test_tools_reach_no_other_port"),
+        (SQUID, "acl secure port 443", "acl secure port 1-65535"),
+    ),
+    guard(
+        *("egress-ways", "the proxy's way out is open on all networks", "test_egress.py::test_tools_cannot_take_the_proxys_way"),
+        (SQUID, "http_port egress-llm:3128", "http_port 3128"),
+    ),
+    guard(
+        *("egress-policy", "the guard's list for tools is open", "test_egress.py::test_the_policy_that_is_set_is_kept"),
+        (SQUID, "backend_egress_policy is public", "backend_egress_policy is allowlist"),
+    ),
+    guard(
+        *("egress-log", "the guard writes no log", "test_egress.py::test_each_decision_is_on_record"),
+        (SQUID, "access_log stdio:/dev/stdout logformat=decision", "access_log none"),
+    ),
+    # Secrets
+    Mutation(
+        *("key-files", "everyone may read the key files", "test_secrets.py::test_no_other_account_can_read_a_key"),
+        server=("chmod 755 llm-proxy/keys && chmod 444 llm-proxy/keys/*", "chmod 400 llm-proxy/keys/* && chmod 700 llm-proxy/keys"),
+    ),
+    Mutation(
+        *("key-mount", "the agent mounts the keys", "test_secrets.py::test_only_the_proxy_mounts_the_keys", "backend"),
+        {"volumes": ["./llm-proxy/keys:/run/secrets/providers:ro"]},
+    ),
+    Mutation(
+        *("no-key-elsewhere", "a key is in the proxy's environment", "test_secrets.py::test_no_key_is_in", "llm-proxy"),
+        {"environment": {"OPENAI_API_KEY": "CANARY"}},
+    ),
+    # Privilege
+    Mutation("no-root", "the frontend runs as root", "test_privilege.py::test_no_service_is_root", "frontend", {"user": "0:0", "cap_add": ["DAC_OVERRIDE"]}),
+    Mutation("no-capabilities", "the guard may change networks", PRIVILEGES, "egress", {"cap_add": ["NET_ADMIN"]}),
+    Mutation("no-new-privileges", "the frontend may gain privileges", PRIVILEGES, "frontend", {"security_opt": Tagged("!override []")}),
+    Mutation("seccomp", "the frontend may make every system call", PRIVILEGES, "frontend", {"security_opt": ["seccomp:unconfined"]}),
+    Mutation("read-only", "the guard's root file system can be written", "test_privilege.py::test_nothing_can_be_left_in_a_service", "egress", {"read_only": False}),
+    Mutation("no-core", "the gateway may dump core", "test_privilege.py::test_a_crash_leaves_no_memory_on_disk", "gateway", {"ulimits": {"core": -1}}),
+    Mutation("memory-limit", "the gateway's memory has no limit", LIMITS, "gateway", {"mem_limit": RESET, "memswap_limit": RESET}),
+    Mutation("pids-limit", "the gateway's processes have no limit", LIMITS, "gateway", {"pids_limit": RESET}),
+    Mutation("cpu-limit", "the gateway's processors have no limit", LIMITS, "gateway", {"cpus": RESET}),
+    Mutation(
+        *("no-socket", "the frontend mounts the engine's socket", "test_privilege.py::test_no_runtime_socket_is_within_reach", "frontend"),
+        {"volumes": ["/var/run/docker.sock:/run/engine/docker.sock:ro"]},
+    ),
+    Mutation(
+        *("mounts", "the agent may write its own configuration", "test_privilege.py::test_what_is_mounted_read_only_is_so_to_the_kernel", "backend"),
+        {"volumes": ["./backend/config/opencode.json:/etc/opencode/opencode.json:rw"]},
+    ),
+    # Workspace
+    Mutation(
+        *("managed-config", "the managed configuration does not name the only provider", "test_workspace.py::test_a_hostile_repository_gains_no_key_and_no_model"),
+        *("backend",),
+        edits=(("backend/config/opencode.json", '"enabled_providers"', '"instructions"'),),
+    ),
+    Mutation(
+        *("password", "the agent's server has no password", "test_workspace.py::test_the_agents_server_wants_its_password", "backend"),
+        {"command": ["opencode", "serve", "--hostname", "backend-app", "--port", "4096"]},
+    ),
+    # Edge
+    gateway("host-check", "foreign_host", "test_edge.py::test_a_name_that_was_rebound_to_it_is_refused"),
+    gateway("origin-check", "foreign_origin", "test_edge.py::test_another_origins_page_is_refused"),
+    gateway("site-check", "cross_site", "test_edge.py::test_another_sites_request_without_an_origin_is_refused"),
+    Mutation(
+        *("framing", "the gateway says nothing of frames", "test_edge.py::test_other_pages_may_not_frame_it", "gateway"),
+        edits=((CADDYFILE, "X-Frame-Options DENY", "X-Frame-Options-Not DENY"),),
+    ),
+)
