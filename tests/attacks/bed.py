@@ -143,7 +143,15 @@ class Neighbour(Companion):
 def deploy(variables: dict[str, object], *options: str) -> "subprocess.CompletedProcess[str]":
     """Deploy to the server with other variables; what was said comes back in `stdout`, in one line."""
     playbook = Path(sys.executable).with_name("ansible-playbook")
-    command = [playbook, "--inventory", SCENARIO / "inventory", "--extra-vars", json.dumps(variables), *options, SCENARIO / "converge.yml"]
+    command: list[str | Path] = [
+        playbook,
+        "--inventory",
+        SCENARIO / "inventory",
+        "--extra-vars",
+        json.dumps(variables),
+        *options,
+        SCENARIO / "converge.yml",
+    ]
     plain = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
     done = subprocess.run(command, env=plain, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     done.stdout = " ".join(done.stdout.split())

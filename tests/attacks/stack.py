@@ -25,10 +25,10 @@ STATUS = "curl --silent --output /dev/null --max-time 10 --write-out '%{http_cod
 
 # For each HOST PORT, a few at once, asks over TCP what HTTP servers answer, and prints "HOST PORT ANSWER", the answer in base64.
 ASK = r"""
-ask() { timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "GET /probe HTTP/1.0\r\nHost: probe\r\n\r\n" >&3 && head -c 2000 <&3' "$1" "$2" 2>/dev/null; }
-width=$1 n=0; shift
+ask() { timeout 3 bash -c 'exec 3<>"/dev/tcp/$0/$1" && printf "$2\r\nHost: probe\r\n\r\n" >&3 && head -c 2000 <&3' "$@" 2>/dev/null; }
+width=$1 request=$2 n=0; shift 2
 while [ $# -gt 0 ]; do
-  { printf '%s %s %s\n' "$1" "$2" "$(ask "$1" "$2" | base64 -w0)"; } & shift 2
+  { printf '%s %s %s\n' "$1" "$2" "$(ask "$1" "$2" "$request" | base64 -w0)"; } & shift 2
   n=$((n + 1)); [ $((n % width)) -ne 0 ] || wait
 done
 wait
@@ -69,6 +69,11 @@ class Stack:
         """The stack's folder on the server."""
         return str(self.containers["gateway"]["Config"]["Labels"]["com.docker.compose.project.working_dir"])
 
+    @property
+    def files(self) -> list[str]:
+        """The paths of the Compose files that describe the stack as it runs."""
+        return str(self.containers["gateway"]["Config"]["Labels"]["com.docker.compose.project.config_files"]).split(",")
+
     def refresh(self) -> None:
         """Forget what was asked, because something was changed."""
         for name in ("containers", "networks"):
@@ -89,7 +94,8 @@ class Stack:
 
     def compose(self, command: str) -> str:
         """Run a Compose command on the stack and return what it prints."""
-        return str(self.server.check_output(f"cd {shlex.quote(self.folder)} && docker compose {command}"))
+        files = shlex.join(f"--file={path}" for path in self.files)
+        return str(self.server.check_output(f"cd {shlex.quote(self.folder)} && docker compose {files} {command}"))
 
     def described(self, kind: str, name: str) -> dict[str, Any]:
         """Return what the engine knows now of a container, an image or a network."""
@@ -110,7 +116,7 @@ class Stack:
         assert done.rc == 0, done.stderr
         return str(done.stdout.rstrip("\n"))
 
-    def answers(self, service: str, targets: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    def answers(self, service: str, targets: Iterable[tuple[str, int]], request: str = "GET /probe HTTP/1.0") -> dict[tuple[str, int], str]:
         """Ask all targets (name or address, port) at once from a service's container; return the answers' heads, "" where none came.
 
         Some networks accept every TCP connection, so that only an answer tells that someone was reached.
@@ -119,7 +125,7 @@ class Stack:
         found = {}
         # Each takes a handful of processes, which are limited.
         width = self.containers[service]["HostConfig"]["PidsLimit"] // 8
-        for line in self.inside(service, ASK, str(width), *words).stdout.splitlines():
+        for line in self.inside(service, ASK, str(width), request, *words).stdout.splitlines():
             name, port, answer = [*line.split(" "), ""][:3]
             text = base64.b64decode(answer).decode(errors="replace").replace("\r", "")
             found[name, int(port)] = text.partition("\n\n")[0]
@@ -133,17 +139,14 @@ class Stack:
         """Read a secret from the stack's folder. Only for servers of the tests' own."""
         return str(self.server.check_output("cat %s", f"{self.folder}/{path}"))
 
-    def keys(self) -> list[str]:
+    def key_files(self) -> list[str]:
         """Return the paths of the files on the server that hold what only the proxy may have: providers' keys, and the master key."""
-        return str(
-            self.server.check_output(
-                f"ls -d {shlex.quote(self.folder)}/llm-proxy/keys/* {shlex.quote(self.folder)}/llm-proxy/secrets/* || true"
-            )
-        ).split()
+        folders = shlex.join(f"{self.folder}/llm-proxy/{name}" for name in ("keys", "secrets"))
+        return str(self.server.check_output(f"find {folders} -type f")).splitlines()
 
     def leaked(self, command: str, secrets: Sequence[str] | None = None) -> tuple[int, list[str]]:
         """Run a command on the server; return how many bytes it printed, and the names of the secrets that were among them."""
-        paths = self.keys() if secrets is None else list(secrets)
+        paths = self.key_files() if secrets is None else list(secrets)
         words = shlex.join(["sh", "-c", SEARCH, "sh", command, *paths])
         size, *found = self.server.check_output(words).splitlines()
         return int(size), [path.removeprefix(f"{self.folder}/") for path in found]

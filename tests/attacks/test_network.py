@@ -26,6 +26,14 @@ MEMBERS = {
     "frontend": {"web", "app"},
     "gateway": {"edge", "web"},
 }
+# Where each listens: network and port.
+OPEN = {
+    "egress": {("llm_out", 3128), ("tools_out", 3129)},
+    "llm-proxy": {("llm", 4000)},
+    "backend": {("app", 4096)},
+    "frontend": {("web", 3000)},
+    "gateway": {("edge", 3000)},
+}
 INNER = {"web", "app", "llm", "llm_out", "tools_out"}
 SHUT_IN = ("llm-proxy", "backend", "frontend")
 
@@ -71,6 +79,23 @@ def test_it_reaches_no_service_but_those_it_calls(stack: Stack, source: str) -> 
 def without_date(head: str) -> list[str]:
     """Return the lines of an answer's head that are always the same."""
     return [line for line in head.splitlines() if not line.lower().startswith(("date:", "x-squid-error", "content-length"))]
+
+
+@control("direction")
+@pytest.mark.parametrize("service", SERVICES)
+def test_it_listens_on_the_network_of_its_callers_alone(stack: Stack, service: str) -> None:
+    """Looks for a port that is open on another network, or that nobody knows of."""
+    tables = stack.output(service, "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || true")
+    rows = [line.split() for line in tables.splitlines() if ": " in line]
+    listening = {
+        (str(ipaddress.ip_address(bytes.fromhex(address)[::-1])), int(port, 16))
+        for address, port in (row[1].split(":") for row in rows if row[3] == "0A")
+        if len(address) == 8
+    }
+    outward = {(address, port) for address, port in listening if not ipaddress.ip_address(address).is_loopback}
+    own = {name: network["IPAddress"] for name, network in stack.containers[service]["NetworkSettings"]["Networks"].items()}
+    assert outward == {(own[f"{stack.project}_{name}"], port) for name, port in OPEN[service]}
+    assert not [row for row in rows if len(row[1]) > 20 and row[3] == "0A"], "a listener of IPv6"
 
 
 @control("inner-networks", "no-host-address")
@@ -172,9 +197,9 @@ def reached(stack: Stack, neighbour: Neighbour, server: Server) -> list[str]:
     neighbour.route(server.subnets())
     stack.refresh()
     asks = [(service, address, port) for service in SERVICES for address in stack.addresses(service) for port in PORTS]
+    curl = "curl --silent --include --header 'Host: localhost:3000' --max-time 3"
     script = "\n".join(
-        f"(said=$(curl --silent --include --header 'Host: localhost:3000' --max-time 3 http://{address}:{port}/ | head -1); echo {service} {port} $said) &"
-        for service, address, port in asks
+        f"(said=$({curl} http://{address}:{port}/ | head -1); echo {service} {port} $said) &" for service, address, port in asks
     )
     said = neighbour.output(f"{script}\nwait")
     assert len(said.splitlines()) == len(asks)

@@ -14,7 +14,8 @@ WRITTEN = {"backend": {"/tmp", "/workspace", "/home/opencode"}}
 @control("no-root")
 def test_no_service_is_root(stack: Stack) -> None:
     """Looks for a process of root's, or of another user than the service's own."""
-    script = "for container in $(docker ps --quiet --filter label=com.docker.compose.project=%s); do docker top $container -o pid,uid | tail -n +2; done"
+    ours = "$(docker ps --quiet --filter label=com.docker.compose.project=%s)"
+    script = f"for container in {ours}; do docker top $container -o pid,uid | tail -n +2; done"
     uids = stack.server.check_output(script, stack.project).split()[1::2]
     assert len(uids) >= len(SERVICES)
     assert "0" not in uids
@@ -37,11 +38,9 @@ def test_no_process_has_or_can_gain_privileges(stack: Stack, service: str) -> No
 @control("read-only")
 def test_nothing_can_be_left_in_a_service(stack: Stack) -> None:
     """Tries to write where programs and their settings lie."""
+    tries = "for folder in /usr/local/bin /etc /app /usr/lib /var /root; do touch $folder/left 2>/dev/null && echo $folder; done"
     for service in SERVICES:
-        written = stack.inside(
-            service,
-            "for folder in /usr/local/bin /etc /app /usr/lib /var /root; do touch $folder/left 2>/dev/null && echo $folder; done; grep -o ' / .* ro,' /proc/mounts",
-        )
+        written = stack.inside(service, f"{tries}; grep -o ' / .* ro,' /proc/mounts")
         assert re.match(r"^ / \S+ ro,\n?$", written.stdout), f"{service}: {written.stdout}"
 
 

@@ -3,6 +3,8 @@
 import json
 import shlex
 from collections.abc import Callable
+from itertools import product
+from typing import Any
 
 import bed as world
 import pytest
@@ -84,7 +86,7 @@ def test_the_open_routes_take_no_wrong_key(stack: Stack) -> None:
 
 
 ELSEWHERE = "https://evil.example/v1"
-STEERING: list[dict[str, object]] = [
+STEERING: list[dict[str, Any]] = [
     *(
         {name: ELSEWHERE}
         for name in ("api_base", "base_url", "azure_endpoint", "api_host", "host", "proxy", "server_url", "langfuse_host", "custom_url")
@@ -134,10 +136,7 @@ STEERING: list[dict[str, object]] = [
 def test_a_request_cannot_steer_itself(stack: Stack, model: str) -> None:
     """Sends every field that chooses an address, a provider, a key, a file, a header, or a way around."""
     statuses = stack.statuses(
-        [
-            posts(say("steered", model) if not fields else json.dumps({**json.loads(say("steered", model)), **fields}))
-            for fields in STEERING
-        ],
+        [posts(say("steered", model, **fields)) for fields in STEERING],
         "backend",
     )
     assert [(fields, status) for fields, status in zip(STEERING, statuses, strict=True) if status != "400"] == []
@@ -149,7 +148,7 @@ def test_no_steered_request_reaches_anyone_with_a_key(stack: Stack, internet: In
     """Sends the same to each model, and looks at what the attacker and the providers got."""
     mark = internet.mark()
     for model in MODELS:
-        stack.statuses([posts(json.dumps({**json.loads(say("steered", model)), **fields})) for fields in STEERING], "backend")
+        stack.statuses([posts(say("steered", model, **fields)) for fields in STEERING], "backend")
     seen = internet.records(mark)
     assert [entry for entry in seen if entry["address"] in (world.ATTACKER, world.LAN_SERVICE, world.METADATA)] == []
     assert [entry for entry in seen if entry["kind"] == "http"] == []
@@ -201,7 +200,9 @@ def test_an_oversized_request_is_refused(stack: Stack) -> None:
 @bed
 def test_slow_and_many_requests_leave_the_proxy_alive(stack: Stack) -> None:
     """Opens hundreds of connections that never finish their request."""
-    script = """for i in $(seq 300); do exec {fd}<>/dev/tcp/llm-proxy/4000 && printf 'POST /v1/chat/completions HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 99\\r\\n\\r\\n{' >&$fd; done 2>/dev/null
+    script = """head='POST /v1/chat/completions HTTP/1.1\\r\\nHost: x\\r\\nContent-Type: application/json\\r\\n'
+        head="${head}Content-Length: 99\\r\\n\\r\\n{"
+        for i in $(seq 200); do exec {fd}<>/dev/tcp/llm-proxy/4000 && printf "$head" >&$fd; done 2>/dev/null
         curl --silent --output /dev/null --max-time 10 --write-out '%{http_code}' http://llm-proxy:4000/v1/models"""
     assert stack.inside("backend", script).stdout in ("200", "503")
     assert stack.from_backend("http://llm-proxy:4000/v1/models") == "200"
@@ -220,21 +221,21 @@ def test_an_answer_reveals_neither_version_nor_host(stack: Stack) -> None:
 
 @control("answers")
 @bed
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("case", ["ECHO-KEY-401", "ECHO-KEY-500", "ECHO-KEY-STREAM", "ECHO-KEY-TEXT"])
+@pytest.mark.parametrize("echo", list(product(["ECHO-KEY-401", "ECHO-KEY-500", "ECHO-KEY-STREAM", "ECHO-KEY-TEXT"], [False, True])))
 @pytest.mark.parametrize("model", MODELS)
 def test_a_provider_that_echoes_a_key_does_not_hand_it_to_the_agent(
-    stack: Stack, internet: Internet, canaries: dict[str, str], model: str, case: str, stream: bool
+    stack: Stack, internet: Internet, model: str, echo: tuple[str, bool]
 ) -> None:
     """Makes a provider put the key that it got into its answer, in several ways."""
     mark = internet.mark()
-    said = chat(stack, say(case, model, stream=stream))
-    key = canaries[MODELS[model]]
+    said = chat(stack, say(echo[0], model, stream=echo[1]))
+    key = internet.canaries()[MODELS[model]]
     assert key not in said
     assert not any(key[start : start + 16] in said for start in range(len(key) - 15)), "a part of the key"
     assert "Traceback" not in said
     assert world.PROVIDERS[MODELS[model]] not in said
-    assert any(key in json.dumps(entry.get("headers", "")) for entry in internet.records(mark)), "the provider had no key to echo"
+    sent = [value for entry in internet.records(mark) for value in entry.get("headers", {}).values()]
+    assert any(key in value for value in sent), "the provider had no key to echo"
 
 
 @control("logs", "no-key-elsewhere")
@@ -253,8 +254,7 @@ def test_no_log_holds_a_key_at_its_most_talkative(stack: Stack) -> None:
     override = f"{stack.folder}/talkative.yml"
     stack.server.check_output(f"printf 'services: {{llm-proxy: {{environment: {{LITELLM_LOG: DEBUG}}}}}}' >{override}")
     try:
-        stack.compose("--file compose.yml --file talkative.yml up --detach --wait llm-proxy")
-        stack.refresh()
+        stack.compose(f"--file {override} up --detach --wait --timeout 5 llm-proxy")
         for model in MODELS:
             for case in ("hello", "ECHO-KEY-401", "ECHO-KEY-500"):
                 chat(stack, say(case, model))
@@ -262,8 +262,8 @@ def test_no_log_holds_a_key_at_its_most_talkative(stack: Stack) -> None:
         assert size > 20000, "not talkative at all"
         assert found == []
     finally:
+        stack.compose("up --detach --wait --timeout 5 llm-proxy")
         stack.server.check_output(f"rm {override}")
-        stack.compose("up --detach --wait")
         stack.refresh()
 
 
@@ -275,20 +275,10 @@ def http(address: str, marker: str) -> Callable[[Record], bool]:
 @bed
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("model", MODELS)
-def test_a_chat_reaches_its_provider_with_its_key(
-    stack: Stack, internet: Internet, canaries: dict[str, str], model: str, stream: bool
-) -> None:
+def test_a_chat_reaches_its_provider_with_its_key(stack: Stack, internet: Internet, model: str, stream: bool) -> None:
     """Uses each provider as it is meant to be used, with everything on."""
     mark = internet.mark()
     assert "the fake " in chat(stack, say(f"hello {model} {stream}", model, stream=stream))
     asked = internet.wait_for(http(world.NAMES[world.PROVIDERS[MODELS[model]]][0], f"hello {model} {stream}"), mark)
     assert asked["sni"] == asked["host"] == world.PROVIDERS[MODELS[model]]
-    assert asked["headers"][KEY_HEADER[model]].removeprefix("Bearer ") == canaries[MODELS[model]]
-
-
-@control("direction")
-@thorough
-def test_the_proxy_has_one_open_port(stack: Stack) -> None:
-    """Knocks at every port of the proxy from the agent's container."""
-    script = "for port in $(seq 1 65535); do (exec 3<>/dev/tcp/llm-proxy/$port) 2>/dev/null && echo $port; done"
-    assert stack.inside("backend", script).stdout.split() == ["4000"]
+    assert asked["headers"][KEY_HEADER[model]].removeprefix("Bearer ") == internet.canaries()[MODELS[model]]

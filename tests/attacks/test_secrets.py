@@ -16,7 +16,7 @@ PLACES = {
     "what the engine says of the containers": f"docker container inspect {OURS}",
     "what the engine says of the images": f"docker image inspect {IMAGES}",
     "the images' histories": f"for image in {IMAGES}; do docker image history --no-trunc $image; done",
-    "the rendered description": "cat {folder}/*.yml {folder}/*.env {folder}/*.log {folder}/*/config/* {folder}/*/image/*; cd {folder} && docker compose config",
+    "the rendered description": "cd {folder}; cat *.yml *.env *.log */config/* */image/*; docker compose config",
     "every command line": "cat /proc/[0-9]*/cmdline | tr '\\0' ' '",
 }
 
@@ -26,7 +26,7 @@ def test_a_secret_can_be_read_only_by_whom_it_is_for(stack: Stack) -> None:
     """Looks at the owners and modes of the secrets, and of the folders that they lie in."""
     listed = stack.server.check_output(
         f"stat --format '%n %a %u' {stack.folder}/llm-proxy/keys {stack.folder}/llm-proxy/secrets {stack.folder}/backend/secrets "
-        + shlex.join([*stack.keys(), f"{stack.folder}/{PASSWORD}"])
+        + shlex.join([*stack.key_files(), f"{stack.folder}/{PASSWORD}"])
     )
     owner = {service: stack.containers[service]["Config"]["User"].split(":")[0] for service in ("llm-proxy", "backend")}
     for line in listed.splitlines():
@@ -45,7 +45,7 @@ def test_no_other_account_can_read_a_key(stack: Stack) -> None:
     """Tries to read them as another user of the server."""
     if stack.server.check_output("id -u") != "0":
         pytest.skip("only root can become another user")
-    for path in stack.keys():
+    for path in stack.key_files():
         tried = stack.server.run(f"setpriv --reuid=65534 --regid=65534 --clear-groups cat {shlex.quote(path)}")
         assert tried.rc != 0, path
 
@@ -74,7 +74,7 @@ def test_no_image_holds_a_key(stack: Stack) -> None:
     """Searches the layers of the images."""
     images = f"$(docker image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' 'localhost/{stack.project}/*')"
     # Through a pipe: the layers are larger than what may be kept in memory.
-    patterns = shlex.join(stack.keys())
+    patterns = shlex.join(stack.key_files())
     count = stack.server.check_output(
         f"umask 077; all=$(mktemp -p /dev/shm); trap 'rm -f $all' EXIT; for key in {patterns}; do cat $key; echo; done | grep . >$all;"
         f" docker save {images} | grep --text --count --fixed-strings --file=$all || true"
@@ -86,9 +86,10 @@ def test_no_image_holds_a_key(stack: Stack) -> None:
 @thorough
 def test_no_copy_was_left_on_the_server(stack: Stack) -> None:
     """Searches the folders where an edit, a backup or a deploy could leave one."""
-    listing = f"grep --recursive --text --no-messages --files-with-matches --fixed-strings --file=$key {stack.folder} /tmp /var/tmp /root /home /etc /run/user 2>/dev/null"
-    for key in stack.keys():
-        found = set(stack.server.run(f"key={shlex.quote(key)}; {listing}").stdout.split())
+    grep = "grep --recursive --text --no-messages --files-with-matches --fixed-strings --file=$key"
+    places = f"{stack.folder} /tmp /var/tmp /root /home /etc /run/user"
+    for key in stack.key_files():
+        found = set(stack.server.run(f"key={shlex.quote(key)}; {grep} {places}").stdout.split())
         assert found == {key}
 
 
@@ -112,9 +113,10 @@ def test_only_the_proxy_mounts_the_keys(stack: Stack) -> None:
 )
 def test_a_service_without_keys_finds_none(stack: Stack, service: str) -> None:
     """Reads everything that the service can read, its own memory of environments included."""
-    read = "cat $(find / -xdev -type f -readable -size -2M ! -path '/usr/*' ! -path '/proc/*' ! -path '/sys/*' 2>/dev/null) /run/secrets/*/* /proc/[0-9]*/environ /proc/[0-9]*/cmdline /proc/mounts 2>/dev/null"
+    files = "$(find / -xdev -type f -readable -size -2M ! -path '/usr/*' ! -path '/proc/*' ! -path '/sys/*' 2>/dev/null)"
+    read = f"cat {files} /run/secrets/*/* /proc/[0-9]*/environ /proc/[0-9]*/cmdline /proc/mounts 2>/dev/null"
     marker = [f"{stack.folder}/{PASSWORD}"] if service in ("backend", "frontend") else []
-    size, found = stack.leaked(f"docker exec {stack.name(service)} sh -c {shlex.quote(read)}", [*stack.keys(), *marker])
+    size, found = stack.leaked(f"docker exec {stack.name(service)} sh -c {shlex.quote(read)}", [*stack.key_files(), *marker])
     assert size > 100
     assert found == ([PASSWORD] if marker else [])
 

@@ -1,7 +1,7 @@
 """What is taken away, one protection at a time, and the attack that has to succeed then.
 
-A mutation changes the deployed stack: its description (`override`, merged over compose.yml), a file in its folder (`edits`), the proxy's code
-(`patches`, mounted over what is in the image), or the server itself (`server`: a command, and the one that takes it back).
+A mutation changes the deployed stack: its description (`override`, merged over compose.yml), a file in its folder (`edits`), the
+proxy's code (`patches`, mounted over what is in the image), or the server itself (`server`: a command, and the one that takes it back).
 """
 
 from dataclasses import dataclass, field
@@ -40,7 +40,13 @@ UNBOUND = "egress/config/unbound.conf"
 
 def gateway(control: str, matcher: str, attack: str) -> Mutation:
     """The gateway without one of its refusals."""
-    return Mutation(control, f"the gateway does not refuse {matcher}", attack, "gateway", edits=((CADDYFILE, f"respond @{matcher} ", f"header @{matcher} X-Was-Refused "),))
+    return Mutation(
+        control,
+        f"the gateway does not refuse {matcher}",
+        attack,
+        "gateway",
+        edits=((CADDYFILE, f"respond @{matcher} ", f"header @{matcher} X-Was-Refused "),),
+    )
 
 
 def guard(control: str, what: str, attack: str, *edits: tuple[str, str, str]) -> Mutation:
@@ -69,19 +75,36 @@ MUTATIONS = (
         *("inner-networks", "the tools' network is not internal", "test_network.py::test_it_reaches_nobody_outside_but_through_the_guard"),
         stack={"networks": {"tools_out": {"internal": False, "driver_opts": RESET}}},
     ),
-    Mutation("no-host-address", "the server has an address on the agent's network", OWN, stack={"networks": {"app": {"driver_opts": RESET}}}),
     Mutation(
-        *("no-ipv6", "the agent's network has IPv6", "test_network.py::test_no_container_has_an_ipv6_address", "backend", {"sysctls": RESET}),
+        "no-host-address", "the server has an address on the agent's network", OWN, stack={"networks": {"app": {"driver_opts": RESET}}}
+    ),
+    Mutation(
+        *(
+            "no-ipv6",
+            "the agent's network has IPv6",
+            "test_network.py::test_no_container_has_an_ipv6_address",
+            "backend",
+            {"sysctls": RESET},
+        ),
         stack={"networks": {"app": {"enable_ipv6": True, "ipam": {"config": [{"subnet": "fd00:77::/64"}]}}}},
     ),
     Mutation(
-        *("one-port", "the gateway is published on all addresses", "test_network.py::test_the_neighbour_finds_no_open_port_of_the_stack", "gateway"),
+        *(
+            "one-port",
+            "the gateway is published on all addresses",
+            "test_network.py::test_the_neighbour_finds_no_open_port_of_the_stack",
+            "gateway",
+        ),
         {"ports": Tagged("!override ['3000:3000']")},
     ),
     gateway("static-route", "past_the_port", "test_network.py::test_a_neighbour_with_a_route_of_its_own_reaches_nothing"),
     # Egress guard
     guard(
-        *("egress-providers", "the guard lets the proxy through to everyone", "test_egress.py::test_the_proxy_is_not_let_through_to_a_stranger"),
+        *(
+            "egress-providers",
+            "the guard lets the proxy through to everyone",
+            "test_egress.py::test_the_proxy_is_not_let_through_to_a_stranger",
+        ),
         (SQUID, "http_access deny CONNECT refused_tunnel", "http_access allow from_llm_proxy\nhttp_access deny CONNECT refused_tunnel"),
     ),
     guard(
@@ -108,6 +131,35 @@ MUTATIONS = (
         *("egress-log", "the guard writes no log", "test_egress.py::test_each_decision_is_on_record"),
         (SQUID, "access_log stdio:/dev/stdout logformat=decision", "access_log none"),
     ),
+    # The proxy's boundary
+    proxy(
+        *("gate", "every route is open without a key", "test_proxy.py::test_no_other_route_answers_without_the_master_key"),
+        ("access.py", "return Caller.KEYLESS if is_keyless_route(scope) else Caller.STRANGER", "return Caller.KEYLESS"),
+    ),
+    proxy(
+        *("fields", "no field is refused", "test_proxy.py::test_a_request_cannot_steer_itself"),
+        ("body.py", '    check(request, CHAT, "")\n', ""),
+    ),
+    proxy(
+        *("models", "no model is refused", "test_proxy.py::test_a_model_that_is_not_listed_does_not_answer"),
+        ("body.py", 'if request["model"] not in models:', "if False:"),
+    ),
+    proxy(
+        *("limits", "a request may be of any size", "test_proxy.py::test_an_oversized_request_is_refused"),
+        ("intake.py", "MAX_BODY = 32 * 1024 * 1024", "MAX_BODY = 1 << 40"),
+    ),
+    proxy(
+        *("answers", "every header of an answer passes", "test_proxy.py::test_an_answer_reveals_neither_version_nor_host"),
+        ("answer.py", " for name, value in headers if name.lower() in names]", " for name, value in headers]"),
+    ),
+    proxy(
+        *("answers", "no answer is masked", "test_proxy.py::test_a_provider_that_echoes_a_key_does_not_hand_it_to_the_agent"),
+        ("masking.py", "if any(needle in data for needle in self._needles):", "if False:"),
+    ),
+    proxy(
+        *("logs", "the log is not masked", "test_proxy.py::test_no_log_holds_a_key_at_its_most_talkative"),
+        ("server.py", "    mask_output(secrets.masker)\n", ""),
+    ),
     # Secrets
     Mutation(
         *("key-files", "everyone may read the key files", "test_secrets.py::test_no_other_account_can_read_a_key"),
@@ -122,12 +174,30 @@ MUTATIONS = (
         {"environment": {"OPENAI_API_KEY": "CANARY"}},
     ),
     # Privilege
-    Mutation("no-root", "the frontend runs as root", "test_privilege.py::test_no_service_is_root", "frontend", {"user": "0:0", "cap_add": ["DAC_OVERRIDE"]}),
+    Mutation(
+        "no-root",
+        "the frontend runs as root",
+        "test_privilege.py::test_no_service_is_root",
+        "frontend",
+        {"user": "0:0", "cap_add": ["DAC_OVERRIDE"]},
+    ),
     Mutation("no-capabilities", "the guard may change networks", PRIVILEGES, "egress", {"cap_add": ["NET_ADMIN"]}),
     Mutation("no-new-privileges", "the frontend may gain privileges", PRIVILEGES, "frontend", {"security_opt": Tagged("!override []")}),
     Mutation("seccomp", "the frontend may make every system call", PRIVILEGES, "frontend", {"security_opt": ["seccomp:unconfined"]}),
-    Mutation("read-only", "the guard's root file system can be written", "test_privilege.py::test_nothing_can_be_left_in_a_service", "egress", {"read_only": False}),
-    Mutation("no-core", "the gateway may dump core", "test_privilege.py::test_a_crash_leaves_no_memory_on_disk", "gateway", {"ulimits": {"core": -1}}),
+    Mutation(
+        "read-only",
+        "the guard's root file system can be written",
+        "test_privilege.py::test_nothing_can_be_left_in_a_service",
+        "egress",
+        {"read_only": False},
+    ),
+    Mutation(
+        "no-core",
+        "the gateway may dump core",
+        "test_privilege.py::test_a_crash_leaves_no_memory_on_disk",
+        "gateway",
+        {"ulimits": {"core": -1}},
+    ),
     Mutation("memory-limit", "the gateway's memory has no limit", LIMITS, "gateway", {"mem_limit": RESET, "memswap_limit": RESET}),
     Mutation("pids-limit", "the gateway's processes have no limit", LIMITS, "gateway", {"pids_limit": RESET}),
     Mutation("cpu-limit", "the gateway's processors have no limit", LIMITS, "gateway", {"cpus": RESET}),
@@ -136,12 +206,21 @@ MUTATIONS = (
         {"volumes": ["/var/run/docker.sock:/run/engine/docker.sock:ro"]},
     ),
     Mutation(
-        *("mounts", "the agent may write its own configuration", "test_privilege.py::test_what_is_mounted_read_only_is_so_to_the_kernel", "backend"),
+        *(
+            "mounts",
+            "the agent may write its own configuration",
+            "test_privilege.py::test_what_is_mounted_read_only_is_so_to_the_kernel",
+            "backend",
+        ),
         {"volumes": ["./backend/config/opencode.json:/etc/opencode/opencode.json:rw"]},
     ),
     # Workspace
     Mutation(
-        *("managed-config", "the managed configuration does not name the only provider", "test_workspace.py::test_a_hostile_repository_gains_no_key_and_no_model"),
+        *(
+            "managed-config",
+            "the managed configuration does not name the only provider",
+            "test_workspace.py::test_a_hostile_repository_gains_no_key_and_no_model",
+        ),
         *("backend",),
         edits=(("backend/config/opencode.json", '"enabled_providers"', '"instructions"'),),
     ),
