@@ -63,8 +63,15 @@ def reached(question: dict[str, Any], folder: str) -> list[str]:
             f"The audit logs in with the user id {uid} and has to work with {wanted}, as Ansible does, but sudo wants a password there. "
             "Allow it without one (NOPASSWD), or let Ansible log in as that user"
         )
-    if not host.run(f"{become}docker ps --quiet --filter label=com.docker.compose.project=%s", question["project"]).stdout:
+    label = "--filter label=com.docker.compose.project=%s"
+    service = """--format '{{.Label "com.docker.compose.service"}} {{.Status}}'"""
+    running = host.run(f"{become}docker ps --all {label} {service}", question["project"])
+    if running.rc:
+        raise reach.Unreachable(f"The engine there does not answer: {running.stderr.strip()}")
+    if not running.stdout:
         raise reach.Unreachable(f"No stack of the project {question['project']} runs there (stack_project)")
+    if unwell := [line for line in running.stdout.splitlines() if "(healthy)" not in line]:
+        raise reach.Unreachable(f"Not all of the stack is healthy, and what is down proves nothing by its silence: {', '.join(unwell)}")
     return [*found, *reach.sudo(uid, wanted)]
 
 

@@ -64,6 +64,11 @@ class Found:
         wrong = [one.wrong for one in self.services] + [one.wrong for one in self.networks]
         return [why for each in wrong for why in each.values()]
 
+    @property
+    def unwell(self) -> list[str]:
+        """The services that do not run as they should: what is down cannot be attacked, and proves nothing by its silence."""
+        return [one.name for one in self.services if {"missing", "state"} & one.wrong.keys()]
+
 
 def network(name: str, seen: Mapping[str, Any] | None, members: tuple[str, ...]) -> Network:
     """Return a network as it was found, from what the engine tells of it and of the containers on it."""

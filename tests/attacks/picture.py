@@ -23,15 +23,16 @@ def fault(wrong: bool) -> str:
     return " wrong" if wrong else ""
 
 
-def lane(network: Network, x: float, rows: dict[str, float], top: float, bottom: float) -> list[str]:
+def lane(network: Network, x: float, rows: dict[str, float], ends: tuple[float, float | None, float]) -> list[str]:
     """Draw a network: its name, the line along its members, and to the port above or the world below where it leads there."""
+    top, port, bottom = ends
     broken = bool({"missing", "unknown"} & network.wrong.keys())
     kind = "outer" if not network.internal else "inner"
     turned = f' transform="rotate(-60 {x + 4:g} {top - 24:g})"'
     drawn = [text(x + 4, top - 24, network.name, f"name{fault(bool(network.wrong))}", turned)]
     expected = [each for each in MEMBERS.get(network.name, ()) if each in network.wrong or "missing" in network.wrong]
     levels = [rows[each] for each in (*network.members, *expected) if each in rows]
-    levels += [top] if network.name == "edge" else []
+    levels += [port] if network.name == "edge" and port is not None else []
     levels += [bottom] if network.way_out else []
     if levels:
         drawn.append(line(x, min(levels), x, max(levels), f"{kind}{fault(broken)}{' missing' if 'missing' in network.wrong else ''}"))
@@ -66,14 +67,14 @@ def picture(found: Found) -> str:
     rows = {one.name: top + ROW * (number + 1) for number, one in enumerate(everyone)}
     bottom = max(rows.values()) + ROW
     width = max(LEFT + LANE * len(lanes) + 8, 396)
+    published = [(one, place) for one in found.services for place in one.ports]
     drawn: list[str] = []
     for name, y in rows.items():
         on = [lanes[network.name] for network in found.networks if name in network.members]
         drawn += box(next(one for one in everyone if one.name == name), y, max(on, default=BOX))
     for network in found.networks:
-        drawn += lane(network, lanes[network.name], rows, top, bottom)
+        drawn += lane(network, lanes[network.name], rows, (top, top if published else None, bottom))
 
-    published = [(one, place) for one in found.services for place in one.ports]
     drawn.append(text(1, top + 4, "host", "place"))
     for number, (one, place) in enumerate(published or [(None, "no port is published")]):
         drawn.append(text(36, top + 4 - 14 * number, place, f"port{fault(bool(one and place in one.wrong))}"))

@@ -94,7 +94,11 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        return bool(self.tried) and not self.fallen
+        return bool(self.tried) and not self.fallen and not self.unwell
+
+    @property
+    def unwell(self) -> list[str]:
+        return self.found.unwell if self.found else []
 
     @property
     def conclusion(self) -> str:
@@ -104,6 +108,8 @@ class Report:
             return f"FELL on {self.host}: {', '.join(titles)}"
         if not self.tried:
             return f"No attack was tried on {self.host}, so nothing is known of its protections"
+        if self.unwell:
+            return f"Not all of the stack ran on {self.host} ({', '.join(self.unwell)}), and what is down proves nothing by its silence"
         counts = f"{plural(len(self.of(HELD)), 'protection')} held on {self.host}, {len(self.of(NOT_TRIED))} not tried here"
         return f"{counts}; {plural(len(self.tried), 'attack')} in {self.seconds:.1f} s ({PARTS[self.part]})"
 

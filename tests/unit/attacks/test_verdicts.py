@@ -2,7 +2,8 @@
 
 import pytest
 from controls import CONTROLS
-from samples import FELL, HELD, NOT_TRIED, attack, report
+from found import found
+from samples import FELL, HELD, NOT_TRIED, attack, recorded, report, told
 from telling import document, lines
 from verdicts import Attack, judged, outcome
 
@@ -36,6 +37,15 @@ def test_a_host_is_well_if_something_was_tried_and_nothing_fell() -> None:
     assert not report().ok
     assert not report(attack(NOT_TRIED)).ok
     assert "nothing is known" in report(attack(NOT_TRIED)).conclusion
+
+
+def test_what_is_down_proves_nothing_by_its_silence() -> None:
+    stack = recorded()
+    stack["containers"]["gateway"]["State"].update(Running=False, Status="exited")
+    down = report(attack(HELD), found=found(told(stack)))
+    assert not down.ok
+    assert "(gateway)" in down.conclusion
+    assert report(attack(HELD), found=found(told())).ok
 
 
 def test_what_belongs_to_no_protection_fails_the_audit_too() -> None:
