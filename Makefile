@@ -19,6 +19,9 @@ deploy: .venv/deploy.stamp ## deploy to INVENTORY (default: this machine, with a
 check: .venv/deploy.stamp ## say what `make deploy` would change, and change nothing
 	$(PLAY) site.yml --check --diff $(ARGS)
 
+verify: .venv/deploy.stamp ## attack the deployed stack without harm, and report what held
+	$(PLAY) playbooks/verify.yml $(ARGS)
+
 test: test-quick test-proxy test-opencode test-molecule test-isolation ## every test: the quick ones, then real servers (about 20 minutes)
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
@@ -52,4 +55,4 @@ clean: ## remove the Python environment (never a deployed stack)
 	.config/environment $*
 	touch $@
 
-.PHONY: help deploy check test test-quick test-proxy test-opencode test-molecule test-isolation bench docs build clean
+.PHONY: help deploy check verify test test-quick test-proxy test-opencode test-molecule test-isolation bench docs build clean

@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 import pytest
-from bed import fixtures
+from bed import FIXTURES, fixtures
 from controls import BY_ID
 from stack import Stack
 from testinfra.host import Host
@@ -47,6 +47,8 @@ def install(namespace: dict[str, Any]) -> None:
             config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
             items[:] = chosen
         for item in items:
+            if set(getattr(item, "fixturenames", ())) & set(FIXTURES):
+                item.add_marker("bed")
             if item.get_closest_marker("bed") and not config.getoption("--bed"):
                 item.add_marker(pytest.mark.skip(reason=BED_ONLY))
             elif item.get_closest_marker("thorough") and config.getoption("--quick"):

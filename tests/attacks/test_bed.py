@@ -10,6 +10,8 @@ from testinfra.host import Host
 
 bed.fixtures(globals())
 
+pytestmark = pytest.mark.bed
+
 FAKES = {name: addresses for name, addresses in bed.NAMES.items() if name in bed.PROVIDERS.values()}
 MODELS = {"gpt": "openai", "claude": "anthropic", "gemini": "gemini", "house": "house"}
 KEY_HEADER = {"gpt": "authorization", "claude": "x-api-key", "gemini": "x-goog-api-key", "house": "authorization"}

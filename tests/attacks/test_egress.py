@@ -175,6 +175,7 @@ def test_tools_reach_no_other_port(stack: Stack) -> None:
 
 
 @control("egress-ways")
+@thorough
 def test_tools_cannot_take_the_proxys_way(stack: Stack) -> None:
     """Asks the proxy's listener of the guard, at each of its addresses, from the agent's container."""
     assert stack.answered("backend", [(name, 3128) for name in ("egress", *stack.addresses("egress"))]) == []

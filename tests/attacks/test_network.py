@@ -55,7 +55,8 @@ def test_each_service_is_on_its_own_networks_alone(stack: Stack) -> None:
 
 
 @control("relations", "direction")
-@pytest.mark.parametrize("source", [*SHUT_IN, *(pytest.param(service, marks=thorough) for service in SERVICES if service not in SHUT_IN)])
+@thorough
+@pytest.mark.parametrize("source", SERVICES)
 def test_it_reaches_no_service_but_those_it_calls(stack: Stack, source: str) -> None:
     """Asks every port of every other service, by name and by each of its addresses."""
     targets = {

@@ -24,16 +24,24 @@ def test_it_holds_what_users_need_and_nothing_else(artifact: Path) -> None:
         names = [Path(name) for name in archive.getnames()]
     assert {name.parts[0] for name in names} == {
         *("FILES.json", "MANIFEST.json", "CHANGELOG.md", "LICENSE", "README.md"),
-        *("docs", "files", "inventories", "meta", "playbooks", "roles", "site.yml"),
+        *("docs", "files", "inventories", "meta", "playbooks", "roles", "site.yml", "tests"),
     }
+    assert {name.parts[1] for name in names if name.parts[0] == "tests" and len(name.parts) > 1} == {"attacks"}
+    assert "tests/attacks/test_bed.py" not in map(str, names)
     assert [name for name in names if any(part.startswith(".") or part == "__pycache__" for part in name.parts)] == []
 
 
-def test_its_playbook_runs_from_any_folder(artifact: Path, engine_path: str, tmp_path: Path) -> None:
-    environment = {**os.environ, "PATH": engine_path, "ANSIBLE_COLLECTIONS_PATH": str(tmp_path)}
+@pytest.fixture(scope="module")
+def environment(artifact: Path, engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which the artifact is installed."""
+    environment = {**os.environ, "PATH": engine_path, "ANSIBLE_COLLECTIONS_PATH": str(tmp_path_factory.mktemp("collections"))}
     subprocess.run(
         [BIN / "ansible-galaxy", "collection", "install", "--no-deps", artifact], env=environment, check=True, capture_output=True
     )
+    return environment
+
+
+def test_its_playbook_runs_from_any_folder(environment: dict[str, str], tmp_path: Path) -> None:
     run = subprocess.run(
         [
             *(BIN / "ansible-playbook", "ocweb.stack.site", "--check", "--tags=check", "--inventory=localhost,", "--connection=local"),
@@ -47,3 +55,34 @@ def test_its_playbook_runs_from_any_folder(artifact: Path, engine_path: str, tmp
     )
     assert "failed=0" in run.stdout, run.stdout + run.stderr
     assert "[ocweb.stack.frontend : " in run.stdout
+
+
+def test_its_audit_can_collect_the_suite(environment: dict[str, str], tmp_path: Path) -> None:
+    suite = Path(environment["ANSIBLE_COLLECTIONS_PATH"]) / "ansible_collections/ocweb/stack/tests/attacks"
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-c", os.devnull, f"--rootdir={suite}", "-p", "no:cacheprovider", "--collect-only", "-q", suite],
+        cwd=tmp_path,
+        env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert {line.partition("::")[0] for line in run.stdout.splitlines() if "::" in line} == {path.name for path in suite.glob("test_*.py")}
+
+
+def test_its_audit_says_that_there_is_no_stack(environment: dict[str, str], tmp_path: Path) -> None:
+    run = subprocess.run(
+        [
+            *(BIN / "ansible-playbook", "ocweb.stack.verify", "--inventory=localhost,", "--connection=local"),
+            *("-e", f"ansible_python_interpreter={sys.executable}", "-e", "stack_project=none"),
+        ],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "No stack of the project none runs there (stack_project)." in run.stdout, run.stdout + run.stderr
+    assert run.returncode != 0
+    assert list(tmp_path.iterdir()) == []

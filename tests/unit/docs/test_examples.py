@@ -65,7 +65,11 @@ def test_an_example_of_variables_is_accepted(outcome: dict[str, str], example: s
     assert outcome[example] == ""
 
 
-@pytest.mark.parametrize(("example", "text"), blocks("sh"))
+# A line of a crontab is five fields and a command, which begins in the checkout and may be hushed.
+CRON = [(name, re.sub(r"^(\S+ ){5}cd /\S+ && (chronic )?", "", text, flags=re.M)) for name, text in blocks("cron")]
+
+
+@pytest.mark.parametrize(("example", "text"), blocks("sh") + CRON)
 def test_an_example_of_a_command_names_what_there_is(example: str, text: str) -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     for line in text.splitlines():
@@ -76,6 +80,8 @@ def test_an_example_of_a_command_names_what_there_is(example: str, text: str) ->
                 assert re.match(r"(INVENTORY=inventories/\w+|ARGS=--\S+)$", setting)
         elif words[0] == "cp":
             assert (ROOT / words[2]).exists()
+        elif words[0] == "ansible-playbook":
+            assert (ROOT / "playbooks" / f"{words[-1].removeprefix('ocweb.stack.')}.yml").exists()
         else:
             assert words[0] in {"ssh", "mkdir", "cd", ".venv/bin/ansible-vault"}
 

@@ -1,0 +1,64 @@
+"""What an engine tells is compared with what should be."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from found import found
+from samples import recorded, told
+
+
+def test_a_stack_as_it_should_be_has_no_deviation() -> None:
+    seen = found(told())
+    assert seen.deviations == []
+    assert {network.name: network.members for network in seen.networks}["llm"] == ("backend", "llm-proxy")
+    assert {service.name: service.ports for service in seen.services}["gateway"] == ("127.0.0.1:3000",)
+    assert [service.built[:2] for service in seen.services] == ["20"] * 5
+
+
+def publish(service: str, address: str) -> Callable[[dict[str, Any]], None]:
+    return lambda stack: stack["containers"][service]["NetworkSettings"]["Ports"].update({"9/tcp": [{"HostIp": address, "HostPort": "9"}]})
+
+
+def join(service: str, network: str) -> Callable[[dict[str, Any]], None]:
+    return lambda stack: stack["containers"][service]["NetworkSettings"]["Networks"].update({network: {}})
+
+
+@pytest.mark.parametrize(
+    ("change", "deviations"),
+    [
+        (lambda stack: stack["networks"].pop("app"), ["The network app does not exist"]),
+        (
+            lambda stack: stack["networks"]["web"].update(Internal=False),
+            ["The network web is not internal", "The network web has a way out"],
+        ),
+        (lambda stack: stack["networks"]["llm"].update(Options={}), ["The host has an address on the network llm"]),
+        (lambda stack: stack["networks"]["llm"].update(EnableIPv6=True), ["The network llm carries IPv6"]),
+        (lambda stack: stack["networks"]["edge"].update(Options={}), ["The network edge has a way out"]),
+        (
+            lambda stack: stack["networks"]["web"]["Containers"].update({"f00": {"Name": "stranger"}}),
+            ["stranger is on the network web, where it does not belong"],
+        ),
+        (join("frontend", "ocweb_llm"), ["frontend is on the network llm, where it does not belong"]),
+        (join("backend", "bridge"), ["The network bridge is not one of the stack's"]),
+        (publish("backend", "127.0.0.1"), ["backend is published at 127.0.0.1:9, and only the gateway may be"]),
+        (publish("gateway", "0.0.0.0"), ["The gateway is published at 0.0.0.0:9, beyond this host"]),
+        (publish("gateway", "::"), ["The gateway is published at [::]:9, beyond this host"]),
+        (publish("gateway", "::1"), []),
+        (lambda stack: stack["containers"]["egress"]["State"].update(Running=False, Status="exited"), ["egress is exited"]),
+        (
+            lambda stack: stack["containers"].pop("frontend"),
+            [
+                "The service frontend has no container",
+                "ocweb-frontend-1 is on the network web, where it does not belong",
+                "frontend is not on the network web",
+                "ocweb-frontend-1 is on the network app, where it does not belong",
+                "frontend is not on the network app",
+            ],
+        ),
+    ],
+)
+def test_each_deviation_is_told(change: Callable[[dict[str, Any]], None], deviations: list[str]) -> None:
+    stack = recorded()
+    change(stack)
+    assert found(told(stack)).deviations == deviations
