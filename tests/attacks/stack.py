@@ -4,6 +4,7 @@ import base64
 import json
 import shlex
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +33,20 @@ while [ $# -gt 0 ]; do
   n=$((n + 1)); [ $((n % width)) -ne 0 ] || wait
 done
 wait
+"""
+
+# What a look into a container shows, each part under its name.
+LOOK = """
+part() { echo "== $1"; }
+part status; cat /proc/1/status /proc/self/status
+part core; ulimit -Hc; ulimit -Sc
+part left; for folder in /usr/local/bin /etc /app /usr/lib /var /root; do touch $folder/left 2>/dev/null && echo $folder; done
+part mounts; cat /proc/mounts
+part sockets; find / -xdev -type s 2>/dev/null
+part ipv6; cat /proc/net/if_inet6 2>/dev/null
+part route; cat /proc/net/route
+part tcp; cat /proc/net/tcp /proc/net/tcp6 2>/dev/null
+part environment; tr '\\0' '\\n' </proc/self/environ
 """
 
 # Prints how many bytes a command says, and which secrets are in them; each file of secrets is a secret, and none of them leaves the server.
@@ -65,6 +80,17 @@ class Stack:
         return {one["Name"].removeprefix(f"{self.project}_"): one for one in found}
 
     @cached_property
+    def inner(self) -> dict[str, dict[str, str]]:
+        """What a look into each service's container shows, by the parts of LOOK."""
+        with ThreadPoolExecutor() as pool:
+            looks = dict(zip(SERVICES, pool.map(lambda service: self.inside(service, LOOK).stdout, SERVICES), strict=True))
+        found: dict[str, dict[str, str]] = {}
+        for service, text in looks.items():
+            parts = [part.partition("\n") for part in text.split("== ")[1:]]
+            found[service] = {name: lines for name, _, lines in parts}
+        return found
+
+    @cached_property
     def folder(self) -> str:
         """The stack's folder on the server."""
         return str(self.containers["gateway"]["Config"]["Labels"]["com.docker.compose.project.working_dir"])
@@ -76,7 +102,7 @@ class Stack:
 
     def refresh(self) -> None:
         """Forget what was asked, because something was changed."""
-        for name in ("containers", "networks"):
+        for name in ("containers", "networks", "inner"):
             self.__dict__.pop(name, None)
 
     def name(self, service: str) -> str:
@@ -107,7 +133,17 @@ class Stack:
         return self.described("container", self.name(service))
 
     def inside(self, service: str, script: str, *arguments: str) -> CommandResult:
-        """Run a bash script in a service's container, as the service's user."""
+        """Run a bash script in a service's container, as the service's user.
+
+        Where the engine could not start it, which it now and then cannot under load, nothing was tried: it is started again.
+        """
+        for _ in range(3):
+            done = self._exec(service, script, *arguments)
+            if not (done.rc == 126 and "OCI runtime exec failed" in done.stdout + done.stderr):
+                break
+        return done
+
+    def _exec(self, service: str, script: str, *arguments: str) -> CommandResult:
         return self.server.run(shlex.join(["docker", "exec", self.name(service), "bash", "-c", script, "bash", *arguments]))
 
     def output(self, service: str, script: str) -> str:
@@ -168,11 +204,16 @@ class Stack:
         return str(self.server.run(f"{STATUS} {shlex.join(arguments)}").stdout)
 
     def statuses(self, requests: Sequence[Sequence[str]], place: str = "") -> list[str]:
-        """Return the HTTP statuses that curl gets for several requests at once, on the server or in a service's container."""
-        script = "i=0\n" + "\n".join(
-            f"printf '%s %s\\n' {number} \"$({STATUS} {shlex.join(request)})\" &" for number, request in enumerate(requests)
-        )
-        script += "\nwait"
+        """Return the HTTP statuses that curl gets for several requests, on the server or in a service's container; "000" is none.
+
+        Where a proxy refuses a tunnel, its status is the request's.
+        """
+        # One process for all of them: they cost a tenth of what as many processes do.
+        said = "--silent --output /dev/null --max-time 10 --write-out"
+        blocks = [f"{said} '{number} %{{http_code}} %{{http_connect}}\\n' {shlex.join(one)}" for number, one in enumerate(requests)]
+        script = f"curl --parallel --parallel-max 20 {' --next '.join(blocks)}"
         done = self.inside(place, script) if place else self.server.run(shlex.join(["bash", "-c", script]))
-        found = dict(line.split() for line in done.stdout.splitlines())
+        found = {}
+        for number, code, connect in map(str.split, done.stdout.splitlines()):
+            found[number] = connect if code == "000" and connect != "200" else code
         return [found.get(str(number), "none") for number in range(len(requests))]

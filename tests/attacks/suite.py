@@ -30,6 +30,8 @@ def control(*names: str) -> pytest.MarkDecorator:
 def install(namespace: dict[str, Any]) -> None:
     """Put the options, the choice of tests and the fixtures into a conftest's namespace."""
 
+    stacks: dict[str, Stack] = {}
+
     def pytest_addoption(parser: pytest.Parser) -> None:
         group = parser.getgroup("attacks")
         group.addoption("--bed", action="store_true", help="the server is in the test bed: run everything")
@@ -56,8 +58,10 @@ def install(namespace: dict[str, Any]) -> None:
 
     @pytest.fixture(scope="module")
     def stack(host: Host, pytestconfig: pytest.Config) -> Stack:
-        """The stack on the server under attack."""
-        return Stack(host, pytestconfig.getoption("--stack-project"))
+        """The stack on the server under attack; only in the test bed it changes between two files of attacks."""
+        if pytestconfig.getoption("--bed"):
+            stacks.clear()
+        return stacks.setdefault(str(host.backend), Stack(host, pytestconfig.getoption("--stack-project")))
 
     fixtures(namespace)
     namespace.update(

@@ -18,11 +18,11 @@ REFUSED = "403"
 # What is no address, and a name that has none that may be reached.
 NOBODY = ("400", "503", "none")
 
-# Asks the guard for a tunnel to argv[1], says argv[2] as the name inside TLS, and prints what came: a status, or "closed", or "open".
+# Asks the guard for a tunnel to a target, says a name as the name inside TLS, and prints what came: a status, or "closed", or "open".
 TUNNEL = """
 import socket, ssl, sys
-target, name = sys.argv[1:3]
-guard = socket.create_connection(("egress", int(sys.argv[3])), timeout=8)
+target, name = sys.argv[1:]
+guard = socket.create_connection(("egress", 3128), timeout=8)
 guard.sendall(f"CONNECT {target} HTTP/1.1\\r\\nHost: {target}\\r\\n\\r\\n".encode())
 status = guard.recv(4096).split()[1].decode()
 if status != "200" or not name:
@@ -37,9 +37,10 @@ else:
 """
 
 
-def tunnel(stack: Stack, target: str, name: str = "") -> str:
-    """Have the proxy's container ask the guard for a tunnel."""
-    return stack.output("llm-proxy", shlex.join(["/app/bin/python", "-IS", "-c", TUNNEL, target, name, "3128"]))
+def tunnels(stack: Stack, *targets: str, name: str = "") -> list[str]:
+    """Have the proxy's container ask the guard for tunnels, and say this name inside TLS, if any."""
+    commands = [shlex.join(["/app/bin/python", "-IS", "-c", TUNNEL, target, name]) for target in targets]
+    return stack.output("llm-proxy", "\n".join(commands)).split()
 
 
 def upstream(stack: Stack) -> str:
@@ -52,19 +53,17 @@ def upstream(stack: Stack) -> str:
 
 
 @control("egress-providers")
-@pytest.mark.parametrize(
-    "target", ["evil.example:443", "example.com:443", "192.52.193.66:443", "[2001:3::66]:443", "llm-proxy:4000", "egress:3128"]
-)
-def test_the_proxy_is_not_let_through_to_a_stranger(stack: Stack, target: str) -> None:
+def test_the_proxy_is_not_let_through_to_a_stranger(stack: Stack) -> None:
     """Asks for a tunnel to a host that is no provider."""
-    assert tunnel(stack, target) == TUNNEL_REFUSED
+    targets = ["evil.example:443", "example.com:443", "192.52.193.66:443", "[2001:3::66]:443", "llm-proxy:4000", "egress:3128"]
+    assert tunnels(stack, *targets) == [TUNNEL_REFUSED] * len(targets)
 
 
 @control("egress-providers")
 def test_the_proxy_is_not_let_through_to_another_port_of_its_provider(stack: Stack) -> None:
     """Asks for a tunnel to a provider's other ports, and for its plain HTTP."""
     host = upstream(stack)
-    assert [tunnel(stack, f"{host}:{port}") for port in (80, 22, 8443)] == [TUNNEL_REFUSED] * 3
+    assert tunnels(stack, *(f"{host}:{port}" for port in (80, 22, 8443))) == [TUNNEL_REFUSED] * 3
     assert stack.answers("llm-proxy", [("egress", 3128)], f"GET http://{host}/ HTTP/1.0")["egress", 3128].split()[1] == REFUSED
 
 
@@ -72,7 +71,7 @@ def test_the_proxy_is_not_let_through_to_another_port_of_its_provider(stack: Sta
 @pytest.mark.parametrize("name", ["evil.example", "example.com"])
 def test_an_allowed_name_hides_no_other(stack: Stack, name: str) -> None:
     """Asks for a tunnel to a provider, and says another name inside TLS."""
-    assert tunnel(stack, f"{upstream(stack)}:443", name) == "closed"
+    assert tunnels(stack, f"{upstream(stack)}:443", name=name) == ["closed"]
 
 
 @control("egress-tls-name")
@@ -80,9 +79,9 @@ def test_an_allowed_name_hides_no_other(stack: Stack, name: str) -> None:
 def test_a_provider_is_not_reached_under_anothers_name(stack: Stack, internet: Internet) -> None:
     """Mixes up two names that are both allowed."""
     mark = internet.mark()
-    assert tunnel(stack, "api.openai.com:443", "api.anthropic.com") == "closed"
+    assert tunnels(stack, "api.openai.com:443", name="api.anthropic.com") == ["closed"]
     assert [entry for entry in internet.records(mark) if entry["kind"] == "tls"] == []
-    assert tunnel(stack, "api.openai.com:443", "api.openai.com") == "open"
+    assert tunnels(stack, "api.openai.com:443", name="api.openai.com") == ["open"]
     assert internet.wait_for(lambda entry: entry.get("sni") == "api.openai.com", mark)
 
 
@@ -107,10 +106,8 @@ ADDRESSES = [
 
 def tools(stack: Stack, *urls: str) -> list[str]:
     """Return what the agent's tools get for each URL: an HTTP status, the guard's to a tunnel that it refused, or "none"."""
-    curl = "curl --silent --globoff --output /dev/null --max-time 8 --write-out '%{http_code} %{http_connect}\\n' --noproxy ''"
-    script = "\n".join(f"{curl} {shlex.quote(url)}" for url in urls)
-    said = [line.split() for line in stack.inside("backend", script).stdout.splitlines()]
-    return [code if code != "000" else connect if connect not in ("200", "000") else "none" for code, connect in said]
+    found = stack.statuses([["--globoff", "--noproxy", "", url] for url in urls], "backend")
+    return ["none" if status == "000" else status for status in found]
 
 
 @control("egress-private")
@@ -244,12 +241,12 @@ def redeployed(stack: Stack) -> Iterator[object]:
 
     def deploy(**variables: object) -> None:
         changed.append(variables)
-        done = world.deploy(world.SCENARIO, variables)
+        done = world.deploy(world.SCENARIO, {"stack_verify": False, **variables})
         assert done.returncode == 0, done.stdout
 
     yield deploy
     assert changed
-    done = world.deploy(world.SCENARIO, {})
+    done = world.deploy(world.SCENARIO, {"stack_verify": False})
     assert done.returncode == 0, done.stdout
     stack.refresh()
 

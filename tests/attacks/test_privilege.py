@@ -29,7 +29,7 @@ def test_no_service_is_root(stack: Stack) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_process_has_or_can_gain_privileges(stack: Stack, service: str) -> None:
     """Asks the kernel what the service's processes may do."""
-    status = stack.output(service, "cat /proc/1/status /proc/self/status")
+    status = stack.inner[service]["status"]
     assert set(re.findall(r"Cap(?:Inh|Prm|Eff|Bnd|Amb):\s*(\w+)", status)) == {"0000000000000000"}
     assert re.findall(r"NoNewPrivs:\s*(\d)", status) == ["1", "1"]
     assert re.findall(r"Seccomp:\s*(\d)", status) == ["2", "2"]
@@ -38,10 +38,10 @@ def test_no_process_has_or_can_gain_privileges(stack: Stack, service: str) -> No
 @control("read-only")
 def test_nothing_can_be_left_in_a_service(stack: Stack) -> None:
     """Tries to write where programs and their settings lie."""
-    tries = "for folder in /usr/local/bin /etc /app /usr/lib /var /root; do touch $folder/left 2>/dev/null && echo $folder; done"
     for service in SERVICES:
-        written = stack.inside(service, f"{tries}; grep -o ' / .* ro,' /proc/mounts")
-        assert re.match(r"^ / \S+ ro,\n?$", written.stdout), f"{service}: {written.stdout}"
+        assert stack.inner[service]["left"] == "", service
+        [root] = [line.split() for line in stack.inner[service]["mounts"].splitlines() if line.split()[1] == "/"]
+        assert "ro" in root[3].split(","), service
 
 
 @control("read-only", "mounts")
@@ -59,7 +59,7 @@ def test_it_can_write_only_what_is_meant_to_be_written(stack: Stack, service: st
 def test_a_crash_leaves_no_memory_on_disk(stack: Stack) -> None:
     """Asks how large a core dump may be."""
     for service in SERVICES:
-        assert stack.output(service, "ulimit -Hc; ulimit -Sc").split() == ["0", "0"], service
+        assert stack.inner[service]["core"].split() == ["0", "0"], service
 
 
 @control("memory-limit", "pids-limit", "cpu-limit")
@@ -79,7 +79,7 @@ def test_no_runtime_socket_is_within_reach(stack: Stack) -> None:
     for service in SERVICES:
         mounts = [mount["Source"] for mount in stack.containers[service]["Mounts"]]
         assert not [source for source in mounts if re.search(r"(docker|containerd|podman|crio)[^/]*\.sock|^/(var/)?run(/|$)|^/$", source)]
-        assert stack.inside(service, "find / -xdev -type s 2>/dev/null | grep -E 'docker|containerd|podman|crio'").stdout == ""
+        assert not re.search("docker|containerd|podman|crio", stack.inner[service]["sockets"]), service
         assert "host" not in {
             stack.containers[service]["HostConfig"][mode] for mode in ("PidMode", "IpcMode", "UTSMode", "NetworkMode", "UsernsMode")
         }
@@ -92,7 +92,7 @@ def test_what_is_mounted_read_only_is_so_to_the_kernel(stack: Stack) -> None:
     """Compares what was asked for with what the kernel does."""
     writable = {"/workspace", "/home/opencode"}
     for service in SERVICES:
-        mounted = {line.split()[1]: line.split()[3].split(",") for line in stack.output(service, "cat /proc/mounts").splitlines()}
+        mounted = {line.split()[1]: line.split()[3].split(",") for line in stack.inner[service]["mounts"].splitlines()}
         for mount in stack.containers[service]["Mounts"]:
             target = mount["Destination"]
             assert ("rw" if service == "backend" and target in writable else "ro") in mounted[target], f"{service}: {target}"

@@ -60,7 +60,9 @@ def chat(stack: Stack, body: str, *more: str) -> str:
 
 
 @control("gate")
-@pytest.mark.parametrize("key", ["", "Bearer sk-1234", "Bearer", "Basic YTpi", "Bearer null"])
+@pytest.mark.parametrize(
+    "key", ["", "Bearer sk-1234", *(pytest.param(key, marks=thorough) for key in ("Bearer", "Basic YTpi", "Bearer null"))]
+)
 def test_no_other_route_answers_without_the_master_key(stack: Stack, key: str) -> None:
     """Asks for administration, pass-through, other APIs and other spellings of the routes that are open."""
     credentials = ["--header", f"Authorization: {key}"] if key else []
@@ -157,12 +159,11 @@ def test_no_steered_request_reaches_anyone_with_a_key(stack: Stack, internet: In
 
 
 @control("models")
-@pytest.mark.parametrize("model", ["gpt-9", "openai/gpt-4o", "demo/demo", "*", "anthropic/*", "../demo", "DEMO"])
-def test_a_model_that_is_not_listed_does_not_answer(stack: Stack, model: str) -> None:
+def test_a_model_that_is_not_listed_does_not_answer(stack: Stack) -> None:
     """Asks for models by their providers' names, by patterns, and by names that there are not."""
-    said = chat(stack, say("hello", model))
-    assert said.startswith("HTTP/1.1 404"), said
-    error = json.loads(said.partition("\r\n\r\n")[2])["error"]
+    models = ["gpt-9", "openai/gpt-4o", "demo/demo", "*", "anthropic/*", "../demo", "DEMO"]
+    assert stack.statuses([posts(say("hello", model)) for model in models], "backend") == ["404"] * len(models)
+    error = json.loads(chat(stack, say("hello", "gpt-9")).partition("\r\n\r\n")[2])["error"]
     listed = [one["id"] for one in json.loads(stack.inside("backend", "curl --silent http://llm-proxy:4000/v1/models").stdout)["data"]]
     assert [name for name in listed if name not in error["message"]] == []
 
@@ -181,9 +182,9 @@ def test_a_malformed_request_is_a_clear_error(stack: Stack) -> None:
         '{"model": "demo", "model": "gpt", "messages": []}',
     ]
     bodies += ['{"model": "demo", "messages": [], "temperature": NaN}', "[" * 5000, '{"a":' * 5000]
-    for body in bodies:
-        head, _, said = chat(stack, body).partition("\r\n\r\n")
-        assert head.startswith("HTTP/1.1 400"), (body[:60], head)
+    assert stack.statuses([posts(body) for body in bodies], "backend") == ["400"] * len(bodies)
+    for body in bodies[:2]:
+        said = chat(stack, body).partition("\r\n\r\n")[2]
         assert json.loads(said)["error"]["message"]
         assert "Traceback" not in said
 

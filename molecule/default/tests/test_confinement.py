@@ -5,7 +5,7 @@ from conftest import SERVICES, Stack
 
 USERS = {"egress": 59020, "llm-proxy": 59040, "backend": 1000, "frontend": 59030, "gateway": 59010}
 MEMORY = {"egress": 256 * 2**20, "llm-proxy": 2**30, "backend": 3 * 2**30, "frontend": 512 * 2**20, "gateway": 256 * 2**20}
-PROCESSES = {"egress": 64, "llm-proxy": 256, "backend": 1024, "frontend": 128, "gateway": 128}
+PROCESSES = {"egress": 128, "llm-proxy": 256, "backend": 1024, "frontend": 128, "gateway": 128}
 
 # Path in the container, path on the server, and whether it may be written.
 MOUNTS = {
