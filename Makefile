@@ -39,6 +39,9 @@ test-molecule: .venv/test.stamp ## the whole stack on a bare server, seen throug
 test-isolation: .venv/test.stamp ## the stack under attack, on a bare server between a fake internet and a neighbour
 	tests/molecule isolation
 
+test-mutations: .venv/test.stamp ## take each protection away, and see that the attack on it succeeds (about 12 minutes)
+	tests/molecule mutations
+
 bench: .venv/deploy.stamp ## measure the deployed stack: start times, sizes, memory, a re-run
 	tests/bench
 
@@ -55,4 +58,4 @@ clean: ## remove the Python environment (never a deployed stack)
 	.config/environment $*
 	touch $@
 
-.PHONY: help deploy check verify test test-quick test-proxy test-opencode test-molecule test-isolation bench docs build clean
+.PHONY: help deploy check verify test test-quick test-proxy test-opencode test-molecule test-isolation test-mutations bench docs build clean

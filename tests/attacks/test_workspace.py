@@ -63,7 +63,7 @@ def test_a_hostile_repository_gains_no_key_and_no_model(stack: Stack, internet: 
     assert [provider["id"] for provider in stack.backend(f"/config/providers{here}")["providers"]] == ["litellm-proxy"]
     session = stack.backend(f"/session{here}", {})["id"]
     answer = stack.backend(f"/session/{session}/message{here}", {"parts": [{"type": "text", "text": "hello"}]})
-    assert "the fake" in json.dumps(answer)
+    assert "You wrote" in json.dumps(answer)
     assert [entry for entry in internet.records(mark) if entry["address"] == world.ATTACKER] == []
     size, found = stack.leaked(f"cat {folder}/stolen*")
     assert size > 50, "the plugin did not run: this proves nothing"

@@ -17,7 +17,7 @@ RESET = Tagged("!reset null")
 
 @dataclass(frozen=True)
 class Mutation:
-    """One protection taken away.
+    """One protection taken away. `attack` is a test's file and name, `only` what of its parameters is enough.
 
     `override` is what is set in `service` itself, `stack` what is set beside the services; both as in a Compose file.
     """
@@ -31,6 +31,7 @@ class Mutation:
     edits: tuple[tuple[str, str, str], ...] = ()
     patches: tuple[tuple[str, str, str], ...] = ()
     server: tuple[str, str] = ("", "")
+    only: str = ""
 
 
 CADDYFILE = "gateway/config/Caddyfile"
@@ -66,17 +67,23 @@ OWN = "test_network.py::test_it_reaches_nothing_of_the_servers_own"
 
 MUTATIONS = (
     # Network
-    Mutation("relations", "the frontend is on the proxy's network too", INSIDE, "frontend", {"networks": {"llm": {}}}),
+    Mutation("relations", "the frontend is on the proxy's network too", INSIDE, "frontend", {"networks": {"llm": {}}}, only="frontend"),
     Mutation(
         *("direction", "the agent's server listens on all its networks", INSIDE, "backend"),
         {"command": ["sh", "-c", "sed s/backend-app/0.0.0.0/ /usr/local/lib/ocweb/start | sh"]},
+        only="llm-proxy",
     ),
     Mutation(
         *("inner-networks", "the tools' network is not internal", "test_network.py::test_it_reaches_nobody_outside_but_through_the_guard"),
         stack={"networks": {"tools_out": {"internal": False, "driver_opts": RESET}}},
+        only="backend",
     ),
     Mutation(
-        "no-host-address", "the server has an address on the agent's network", OWN, stack={"networks": {"app": {"driver_opts": RESET}}}
+        "no-host-address",
+        "the server has an address on the agent's network",
+        OWN,
+        stack={"networks": {"app": {"driver_opts": RESET}}},
+        only="backend",
     ),
     Mutation(
         *(
@@ -176,6 +183,7 @@ MUTATIONS = (
     Mutation(
         *("no-key-elsewhere", "a key is in the proxy's environment", "test_secrets.py::test_no_key_is_in", "llm-proxy"),
         {"environment": {"OPENAI_API_KEY": "CANARY"}},
+        only="containers",
     ),
     # Privilege
     Mutation(
@@ -185,9 +193,23 @@ MUTATIONS = (
         "frontend",
         {"user": "0:0", "cap_add": ["DAC_OVERRIDE"]},
     ),
-    Mutation("no-capabilities", "the guard may change networks", PRIVILEGES, "egress", {"cap_add": ["NET_ADMIN"]}),
-    Mutation("no-new-privileges", "the frontend may gain privileges", PRIVILEGES, "frontend", {"security_opt": Tagged("!override []")}),
-    Mutation("seccomp", "the frontend may make every system call", PRIVILEGES, "frontend", {"security_opt": ["seccomp:unconfined"]}),
+    Mutation("no-capabilities", "the guard may change networks", PRIVILEGES, "egress", {"cap_add": ["NET_ADMIN"]}, only="egress"),
+    Mutation(
+        "no-new-privileges",
+        "the frontend may gain privileges",
+        PRIVILEGES,
+        "frontend",
+        {"security_opt": Tagged("!override []")},
+        only="frontend",
+    ),
+    Mutation(
+        "seccomp",
+        "the frontend may make every system call",
+        PRIVILEGES,
+        "frontend",
+        {"security_opt": ["seccomp:unconfined"]},
+        only="frontend",
+    ),
     Mutation(
         "read-only",
         "the guard's root file system can be written",
@@ -202,9 +224,11 @@ MUTATIONS = (
         "gateway",
         {"ulimits": {"core": -1}},
     ),
-    Mutation("memory-limit", "the gateway's memory has no limit", LIMITS, "gateway", {"mem_limit": RESET, "memswap_limit": RESET}),
-    Mutation("pids-limit", "the gateway's processes have no limit", LIMITS, "gateway", {"pids_limit": RESET}),
-    Mutation("cpu-limit", "the gateway's processors have no limit", LIMITS, "gateway", {"cpus": RESET}),
+    Mutation(
+        "memory-limit", "the gateway's memory has no limit", LIMITS, "gateway", {"mem_limit": RESET, "memswap_limit": RESET}, only="gateway"
+    ),
+    Mutation("pids-limit", "the gateway's processes have no limit", LIMITS, "gateway", {"pids_limit": RESET}, only="gateway"),
+    Mutation("cpu-limit", "the gateway's processors have no limit", LIMITS, "gateway", {"cpus": RESET}, only="gateway"),
     Mutation(
         *("no-socket", "the frontend mounts the engine's socket", "test_privilege.py::test_no_runtime_socket_is_within_reach", "frontend"),
         {"volumes": ["/var/run/docker.sock:/run/engine/docker.sock:ro"]},

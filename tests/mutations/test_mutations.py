@@ -13,9 +13,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from stack import Stack
+from stack import SERVICES, Stack
 
-from mutations import MUTATIONS, Mutation, Tagged
+from mutations import MUTATIONS, RESET, Mutation, Tagged
 
 ATTACKS = Path(__file__).resolve().parents[1] / "attacks"
 OVERRIDE = "mutation.yml"
@@ -61,9 +61,11 @@ class Bench:
             self.on_server(script)
         self.undo = []
         down = self.networks_differ
-        override: dict[str, Any] = {"services": {}}
+        # With its order of starting, Compose would make anew what depends on what is changed, and start it all in a row.
+        services: dict[str, Any] = {name: {"depends_on": RESET} for name in SERVICES}
+        override: dict[str, Any] = {"services": services}
         if mutation:
-            override = {**mutation.stack, "services": {}}
+            override |= mutation.stack
             service: dict[str, Any] = {**mutation.override}
             files = {path for path, _, _ in mutation.edits}
             for path in files:
@@ -80,7 +82,7 @@ class Bench:
             if mutation.service:
                 # Anew even where only a mounted file has changed.
                 service["labels"] = {"ocweb.mutation": mutation.control}
-                override["services"] = {mutation.service: service}
+                services[mutation.service] |= service
             down = down or bool(mutation.stack)
         self.networks_differ = bool(mutation and mutation.stack)
         self.write(OVERRIDE, as_yaml(override).replace('"CANARY"', json.dumps(self.canary)))
@@ -126,7 +128,7 @@ def test_the_attack_succeeds_when_the_protection_is_gone(
 ) -> None:
     """Takes a protection away, and runs the attack that is named for it."""
     bench.put(mutation)
-    found = outcomes(pytestconfig, tmp_path, "--bed", mutation.attack)
+    found = outcomes(pytestconfig, tmp_path, "--bed", mutation.attack, "-k", mutation.only)
     assert "failed" in found.values(), f"nothing noticed that {mutation.what}: {found}"
     assert "error" not in found.values(), found
 

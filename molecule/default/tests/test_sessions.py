@@ -56,7 +56,7 @@ def test_a_service_that_dies_comes_back(stack: Stack, service: str) -> None:
 def test_the_services_start_one_after_the_other(stack: Stack) -> None:
     stack.compose("stop --timeout 5")
     stack.compose("up --detach --wait --no-recreate")
-    started = [stack.container(service)["State"]["StartedAt"] for service in SERVICES]
+    started = [stack.container(service)["State"]["StartedAt"] for service in SERVICES if service != "egress"]
     assert started == sorted(started)
 
 
