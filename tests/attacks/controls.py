@@ -68,6 +68,7 @@ CONTROLS = tuple(
         ("host-check", "A foreign Host is refused", "a page could rebind its name to this server and command the agent"),
         ("origin-check", "A foreign Origin is refused", "any page that you visit could command the agent"),
         ("site-check", "Another site's links lead to the front page alone", "a link could command the agent"),
+        ("content-policy", "The page fetches nothing from elsewhere", "what the agent writes could make your browser carry the work away"),
         ("framing", "Other pages cannot frame this one", "you could be made to click what you do not see"),
     )
 )

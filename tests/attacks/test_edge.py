@@ -96,11 +96,24 @@ def test_an_image_or_link_that_a_browser_says_nothing_about_commands_nothing(sta
     assert stack.from_server("--header", "X-Tsr-Redirect: manual", page(stack, "_serverFn/x")) not in ("403", "000")
 
 
+@control("content-policy")
+def test_the_page_may_fetch_nothing_from_elsewhere(stack: Stack) -> None:
+    """Reads what the page is allowed to load, call and submit to."""
+    headers = stack.server.check_output(f"curl --silent --head {page(stack)}").lower()
+    [policy] = [line.partition(":")[2] for line in headers.splitlines() if line.startswith("content-security-policy:")]
+    rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";")}
+    assert rules["default-src"] == ["'self'"]
+    sources = {source for allowed in rules.values() for source in allowed}
+    assert {source for source in sources if "." in source or "/" in source or source in ("*", "http:", "https:")} == set()
+    assert (rules["base-uri"], rules["form-action"], rules["frame-ancestors"]) == (["'none'"], ["'self'"], ["'none'"])
+
+
 @control("framing")
 def test_other_pages_may_not_frame_it(stack: Stack) -> None:
     """Reads what the page says about frames, and about itself."""
     headers = stack.server.check_output(f"curl --silent --head {page(stack)}").lower()
     assert "x-frame-options: deny" in headers
+    assert "frame-ancestors 'none'" in headers
     assert "\nserver:" not in headers
 
 

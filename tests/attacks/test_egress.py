@@ -169,6 +169,10 @@ def test_tools_reach_no_other_port(stack: Stack) -> None:
     ports = (21, 25, 110, 465, 587, 853, 3306, 5432, 6379, 8080, 8443)
     assert tools(stack, *(f"https://example.com:{port}/" for port in ports)) == [TUNNEL_REFUSED] * len(ports)
     assert tools(stack, *(f"http://example.com:{port}/" for port in (8080, 443, 22))) == [REFUSED] * 3
+    # Squid speaks these too, and FTP at whatever port the other end names.
+    asked = [f"GET {scheme}://example.com:80/x HTTP/1.0" for scheme in ("ftp", "whois", "https", "gopher", "urn", "cache_object")]
+    answers = [stack.answers("backend", [("egress", 3129)], request)["egress", 3129].split()[1] for request in asked]
+    assert [answer for answer in answers if answer not in ("400", REFUSED, "501")] == []
 
 
 @control("egress-ways")

@@ -261,6 +261,15 @@ MUTATIONS = (
     gateway("origin-check", "foreign_origin", "test_edge.py::test_another_origins_page_is_refused"),
     gateway("site-check", "cross_site", "test_edge.py::test_another_sites_request_without_an_origin_is_refused"),
     Mutation(
+        *(
+            "content-policy",
+            "the gateway says nothing of what a page may fetch",
+            "test_edge.py::test_the_page_may_fetch_nothing_from_elsewhere",
+        ),
+        *("gateway",),
+        edits=((CADDYFILE, "Content-Security-Policy", "Content-Security-Policy-Not"),),
+    ),
+    Mutation(
         *("framing", "the gateway says nothing of frames", "test_edge.py::test_other_pages_may_not_frame_it", "gateway"),
         edits=((CADDYFILE, "X-Frame-Options DENY", "X-Frame-Options-Not DENY"),),
     ),

@@ -3,7 +3,8 @@
 Called as ``python3 - QUESTION`` with one JSON object:
 ``listen`` ({address, port}), ``project`` (Compose project name), ``workspace_owner`` (a user id or "auto"),
 ``stack_dir``, ``workspace``, ``gitconfig`` and ``ssh_dir`` (paths, or "auto" to have them chosen), ``ca_bundle`` ("auto" or a path),
-``upstreams`` (host names), ``networks`` (of each of the project's networks, the words that are to be said of it).
+``upstreams`` (host names), ``private_ranges`` (of addresses),
+``networks`` (of each of the project's networks, the words that are to be said of it).
 
 Prints one JSON object; sizes are bytes, ids are numbers, a path that does not apply is "".
 """
@@ -33,7 +34,11 @@ CA_BUNDLES = (
 )
 # Whoever can write to one of these is root on the host.
 RUNTIME_SOCKET = re.compile(r"(docker|containerd|podman|crio|buildkitd|libvirt-sock|libpod|incus|lxd|kubelet)[^/]*$")
-SYSTEM_FOLDERS = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/root", "/run", "/sbin", "/sys", "/usr", "/var/lib")
+SYSTEM_FOLDERS = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/run", "/sbin", "/sys", "/usr")
+ENGINE_FOLDERS = ("/var/lib/containerd", "/var/lib/docker")
+# What lies in these may be work; they themselves are not.
+PARENT_FOLDERS = ("/root", "/var/lib")
+NOBODY = 65534
 SECONDS_FOR_NAMES = 3
 
 
@@ -68,7 +73,6 @@ def system() -> dict[str, Any]:
         "cpus": os.cpu_count() or 1,
         "systemd": os.path.isdir("/run/systemd/system"),
         "ipv6": os.path.exists("/proc/sys/net/ipv6/conf/all/disable_ipv6"),
-        "addresses": addresses(),
         "uid": user.pw_uid,
         "gid": user.pw_gid,
         "user": user.pw_name,
@@ -211,24 +215,33 @@ def inside(path: str, folder: str) -> bool:
     return os.path.commonpath([os.path.realpath(path), folder]) == folder
 
 
+def same(one: str, other: str) -> bool:
+    """Tell whether two paths lead to the same thing, be it by a bind mount."""
+    with contextlib.suppress(OSError):
+        return os.path.samefile(one, other)
+    return False
+
+
 def exposure(path: str) -> str:
     """Say what a mount of this path would hand over that is more than work; "" if nothing does."""
-    if not path:
+    if not path or not os.path.exists(path):
         return ""
     resolved = os.path.realpath(path)
-    if resolved == "/":
-        return "is the whole host"
-    for folder in SYSTEM_FOLDERS:
-        if inside(folder, resolved):
-            return f"holds {folder} of the system"
-    for account in pwd.getpwall():
-        person = account.pw_uid == 0 or 1000 <= account.pw_uid < 60000
-        if person and account.pw_dir not in ("", "/") and inside(account.pw_dir, resolved):
-            return f"holds the home of {account.pw_name}, with all that is in it"
-    for socket_path in sockets():
-        if inside(socket_path, resolved):
-            return f"holds {socket_path}, and with it the engine"
-    return ""
+    reasons = [
+        *("is the whole host" for _ in [0] if same(resolved, "/")),
+        *(f"holds the system's {one}" for one in PARENT_FOLDERS if inside(one, resolved)),
+        *(f"is of the system's {one}" for one in SYSTEM_FOLDERS + ENGINE_FOLDERS if inside(one, resolved) or inside(resolved, one)),
+        *(f"holds the home of {name}, with all that is in it" for name, home in homes() if inside(home, resolved) or same(home, resolved)),
+        *(f"holds {one}, and with it the engine" for one in sockets() if inside(one, resolved)),
+    ]
+    return next(iter(reasons), "")
+
+
+def homes() -> list[tuple[str, str]]:
+    """Return the people who have an account here, each with their home."""
+    accounts = pwd.getpwall()
+    people = [one for one in accounts if one.pw_uid == 0 or (one.pw_uid >= 1000 and one.pw_uid != NOBODY)]
+    return [(one.pw_name, one.pw_dir) for one in people if one.pw_dir not in ("", "/")]
 
 
 def sockets() -> list[str]:
@@ -238,11 +251,17 @@ def sockets() -> list[str]:
     return sorted(path for path in (name.strip() for name in named) if path.startswith("/") and RUNTIME_SOCKET.search(path))
 
 
-def addresses() -> list[str]:
-    """Return the host's own IPv4 addresses that look like the internet's; private ones are known to be private without a list."""
-    _, listed, _ = run("ip", "-oneline", "-4", "address", "show", "scope", "global")
-    found = {ipaddress.ip_address(address) for address in re.findall(r"inet ([0-9.]+)", listed)}
-    return sorted(str(address) for address in found if not address.is_private)
+def addresses(known: list[str]) -> list[str]:
+    """Return the host's own IPv4 addresses that are in none of the ``known`` ranges."""
+    ranges = [ipaddress.IPv4Network(one) for one in known]
+    found, last = set(), ""
+    with open("/proc/net/fib_trie", encoding="ascii") as lines:
+        for line in lines:
+            if leaf := re.search(r"-- ([0-9.]+)", line):
+                last = leaf.group(1)
+            elif "/32 host LOCAL" in line and not any(ipaddress.IPv4Address(last) in one for one in ranges):
+                found.add(last)
+    return sorted(found)
 
 
 def private(hosts: list[str]) -> list[str]:
@@ -311,6 +330,7 @@ def main() -> None:
     host["gitconfig"] = existing(question["gitconfig"], owner_home, ".gitconfig")
     host["ssh_dir"] = existing(question["ssh_dir"], owner_home, ".ssh")
     bundles = CA_BUNDLES if question["ca_bundle"] == "auto" else (question["ca_bundle"],)
+    host["addresses"] = addresses(question["private_ranges"])
     host["ca_bundle"] = next((path for path in bundles if os.path.exists(path)), "")
     host["key_files"] = names(os.path.join(host["stack_dir"], "llm-proxy/keys"))
     host["paths"] = paths(host["stack_dir"])

@@ -32,6 +32,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             "stack_minimum_free_gib": "1000000",
             "stack_log_max_size": "big",
             "stack_log_max_files": "0",
+            "stack_build_environment": {"A=$(id)": "x"},
         },
         [
             ['stack_project: "My Stack" cannot name a Compose project'],
@@ -40,6 +41,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ["stack_minimum_free_gib: /var/lib/docker has", "GiB free"],
             ['stack_log_max_size: "big" is not a size'],
             ["stack_log_max_files: 0 is too few"],
+            ['stack_build_environment: "A=$(id)" cannot name a variable'],
         ],
     ),
     "folder": ({"stack_dir": "ocweb"}, [['stack_dir: "ocweb" is not an absolute path']]),
@@ -102,7 +104,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
     "workspace_root": ({"backend_workspace": "/"}, [["backend_workspace: / is the whole host"]]),
     "workspace_home": (
         {"backend_workspace": pwd.getpwuid(os.getuid()).pw_dir, "stack_dir": "/opt/no-such-stack"},
-        [["backend_workspace:", "holds", "of the system" if os.getuid() == 0 else "with all that is in it"]],
+        [["backend_workspace:", "holds", "the system's" if os.getuid() == 0 else "with all that is in it"]],
     ),
     "mount_around_the_stack": (
         {"backend_ssh_dir": "/srv", "stack_dir": "/srv/no-such-stack"},
@@ -110,7 +112,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
     ),
     "mount_of_the_system": (
         {"backend_ssh_dir": "/etc", "backend_gitconfig": "/var"},
-        [["backend_gitconfig:", "holds"], ["backend_ssh_dir: /etc holds /etc"]],
+        [["backend_gitconfig: /var holds the system's /var/lib"], ["backend_ssh_dir: /etc is of the system's /etc"]],
     ),
     "egress": (
         {
@@ -149,6 +151,9 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
                 "named": {"litellm": "openai", "api_base": "https://gpu.lan/v1"},
                 "loopback": {"litellm": "openai", "api_base": "https://localhost:8443/v1"},
                 "address": {"litellm": "openai", "api_base": "https://8.8.8.8/v1"},
+                "words": {"litellm": "openai", "api_base": "https://api.example.com/v1", "allow_private": "no"},
+                "port": {"litellm": "openai", "api_base": "https://api.example.com:99999/v1"},
+                "zero": {"litellm": "openai", "api_base": "https://api.example.com:0/v1"},
                 "fine": {"litellm": "openai", "api_base": "http://192.168.1.5:8000/v1", "keyless": True, "allow_private": True},
             }
         },
@@ -158,6 +163,9 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ["llm_proxy_providers: named answers at gpu.lan, which is at a private address"],
             ["llm_proxy_providers: loopback answers at localhost, which is at a private address"],
             ["llm_proxy_providers: address answers at 8.8.8.8, an address, and TLS proves names"],
+            ["llm_proxy_providers: words needs", "(true or false)"],
+            ["llm_proxy_providers: port needs"],
+            ["llm_proxy_providers: zero needs"],
         ],
     ),
     "same_model": (
@@ -173,7 +181,10 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ["llm_proxy_models: one and two are the same model at the same address"],
         ],
     ),
-    "workspace_file": ({"backend_workspace": "/etc/passwd"}, [["backend_workspace: /etc/passwd is a file"]]),
+    "workspace_file": (
+        {"backend_workspace": "/etc/passwd"},
+        [["backend_workspace: /etc/passwd is a file"], ["backend_workspace: /etc/passwd is of the system's /etc"]],
+    ),
     "workspace_relative": ({"backend_workspace": "work"}, [['backend_workspace: "work" is not an absolute path']]),
     "path_not_plain": (
         {"backend_gitconfig": "/etc/passwd:/etc/shadow", "backend_ssh_dir": "/etc/$HOME"},
@@ -195,6 +206,14 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
     "address": (
         {"frontend_port": 70000, "frontend_listen_address": "0.0.0.0"},
         [["frontend_listen_address: 0.0.0.0 is not a loopback address"], ["frontend_port: 70000 is not a port"]],
+    ),
+    "source": (
+        {"frontend_source": {"git": "https://you:token@example.com/x", "commit": "0" * 40}, "frontend_port": "39996"},
+        [["frontend_source:", "without a user or password in https"]],
+    ),
+    "line_end": (
+        {"backend_egress_policy": "allowlist", "backend_egress_hosts": ["github.com\n"]},
+        [['backend_egress_hosts: "github.com'], ['" is not a host name']],
     ),
     "value_unknown": (
         {"frontend_ui": "emacs"},

@@ -141,7 +141,15 @@ def test_a_link_is_followed_and_one_out_of_the_home_is_told(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("path", "what"),
-    [("/", "the whole host"), ("/etc", "/etc of the system"), ("/var", "/var/lib of the system"), ("/run", "/run of the system"), ("", "")],
+    [
+        ("/", "the whole host"),
+        ("/etc", "is of the system's /etc"),
+        ("/etc/ssl", "is of the system's /etc"),
+        ("/var", "the system's /var/lib"),
+        ("/run", "is of the system's /run"),
+        ("/no/such/folder", ""),
+        ("", ""),
+    ],
 )
 def test_a_mount_of_the_system_is_told(path: str, what: str) -> None:
     assert what in survey.exposure(path)
@@ -157,6 +165,13 @@ def test_a_mount_of_a_home_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert survey.exposure(str(tmp_path / "homes/dev/work")) == ""
 
 
+@pytest.mark.parametrize(("uid", "is_a_person"), [(0, True), (33, False), (1000, True), (1700001, True), (65534, False)])
+def test_whose_home_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid: int, is_a_person: bool) -> None:
+    account = pwd.struct_passwd(("someone", "x", uid, uid, "", str(tmp_path), "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwall", lambda: [account])
+    assert bool(survey.exposure(str(tmp_path))) is is_a_person
+
+
 def test_a_mount_above_an_engines_socket_is_told(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     with socket.socket(socket.AF_UNIX) as engine:
@@ -169,9 +184,11 @@ def test_a_mount_above_an_engines_socket_is_told(tmp_path: Path) -> None:
         assert survey.exposure(str(tmp_path / "other")) == ""
 
 
-def test_the_hosts_own_public_addresses_are_told(fake_docker: FakeDocker) -> None:
-    fake_docker('echo "2: eth0 inet 10.0.0.5/24 scope global eth0"; echo "3: eth1 inet 8.8.4.4/24 scope global eth1"', "ip")
-    assert survey.addresses() == ["8.8.4.4"]
+def test_the_hosts_own_addresses_are_told_but_for_those_that_are_refused_anyway() -> None:
+    every = survey.addresses([])
+    assert "127.0.0.1" in every
+    assert survey.addresses(["0.0.0.0/0"]) == []
+    assert set(every) - set(survey.addresses(["127.0.0.0/8"])) == {one for one in every if one.startswith("127.")}
 
 
 def test_names_of_private_addresses_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
