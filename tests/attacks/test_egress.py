@@ -163,6 +163,20 @@ def test_a_name_that_changes_after_the_decision_does_not_lead_to_a_private_addre
         stack.compose("up --detach --wait --no-recreate")
 
 
+@control("egress-private")
+@bed
+def test_what_is_allowed_on_the_lan_is_allowed_to_the_proxy_alone(stack: Stack, internet: Internet) -> None:
+    """Uses a model on the LAN through the proxy, and asks for its server directly."""
+    mark = internet.mark()
+    body = json.dumps({"model": "lan", "messages": [{"role": "user", "content": "hello"}]})
+    stack.from_backend("--header", "Content-Type: application/json", "--data", body, "http://llm-proxy:4000/v1/chat/completions")
+    asked = internet.wait_for(lambda entry: entry["kind"] == "http" and entry["address"] == world.LAN_SERVICE, mark)
+    assert (asked["path"], asked["port"], asked["host"]) == ("/v1/chat/completions", 8000, "inference.example:8000")
+    mark = internet.mark()
+    assert tools(stack, "http://inference.example/", "https://inference.example/") == [REFUSED, TUNNEL_REFUSED]
+    assert [entry for entry in internet.records(mark) if entry["kind"] != "dns"] == []
+
+
 @control("egress-ports")
 def test_tools_reach_no_other_port(stack: Stack) -> None:
     """Asks for mail, database and odd web ports of a public host."""
