@@ -92,7 +92,8 @@ def test_the_git_server_serves_the_person_on_the_server(host: Host, address: str
     image = host.check_output("docker inspect --format '{{.Image}}' ocweb-backend-1")
     places = ("/home/dev", "/etc/passwd", "/etc/ssl/certs/ca-certificates.crt")
     mounts = " ".join(f"--volume {place}:{place}:ro" for place in places)
-    clone = f"cd /tmp && git clone --quiet {address} && cat hello/README"
+    # Without what sends ssh through the guard in the container.
+    clone = f"cd /tmp && GIT_SSH_COMMAND='ssh -F none' git clone --quiet {address} && cat hello/README"
     command = f"docker run --rm --user 1000 --network host --env HOME=/home/dev {mounts} --entrypoint sh {image} -c %s"
     assert host.check_output(command, clone) == "Hello from the git server."
 
@@ -112,13 +113,6 @@ def test_the_neighbour_finds_the_way_to_the_servers_bridges(host: Host, server: 
     neighbour.route(server.subnets())
     gateway = host.check_output("docker network inspect --format '{{(index .IPAM.Config 0).Gateway}}' bridge")
     assert bed.HOST_SERVICE["answer"] in neighbour.answer(gateway, bed.HOST_SERVICE["port"])
-
-
-def test_the_server_is_bound_to_its_world_again_after_it_has_restarted(host: Host, server: Server) -> None:
-    server.restart()
-    assert "the fake " in chat(host, "gpt", "hello again")
-    assert host.check_output(f"curl --silent --max-time 5 http://{bed.METADATA}/").startswith("instance credentials")
-    assert host.check_output("curl --silent --head --max-time 20 http://deb.debian.org/debian/").startswith("HTTP/")
 
 
 @pytest.mark.parametrize("address", [bed.LAN_SERVICE, f"[{bed.LAN_SERVICE6}]", bed.METADATA])

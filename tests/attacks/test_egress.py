@@ -169,7 +169,9 @@ def test_what_is_allowed_on_the_lan_is_allowed_to_the_proxy_alone(stack: Stack, 
     """Uses a model on the LAN through the proxy, and asks for its server directly."""
     mark = internet.mark()
     body = json.dumps({"model": "lan", "messages": [{"role": "user", "content": "hello"}]})
-    stack.from_backend("--header", "Content-Type: application/json", "--data", body, "http://llm-proxy:4000/v1/chat/completions")
+    stack.from_backend(
+        "--max-time", "60", "--header", "Content-Type: application/json", "--data", body, "http://llm-proxy:4000/v1/chat/completions"
+    )
     asked = internet.wait_for(lambda entry: entry["kind"] == "http" and entry["address"] == world.LAN_SERVICE, mark)
     assert (asked["path"], asked["port"], asked["host"]) == ("/v1/chat/completions", 8000, "inference.example:8000")
     mark = internet.mark()
@@ -272,7 +274,7 @@ def redeployed(stack: Stack) -> Iterator[object]:
 @control("egress-policy")
 @bed
 def test_a_policy_is_kept(stack: Stack, internet: Internet, redeployed: object) -> None:
-    """Deploys with an allow-list, then with none, and asks for what is on it, what is not, and what hides behind it."""
+    """Deploys with an allow-list, and asks for what is on it, what is not, and what hides behind it."""
     assert callable(redeployed)
     redeployed(backend_egress_policy="allowlist", backend_egress_hosts=["web.example", "git.example", "private.example"])
     assert tools(stack, "http://web.example/", "https://web.example/") == ["200", "200"]
@@ -288,10 +290,6 @@ def test_a_policy_is_kept(stack: Stack, internet: Internet, redeployed: object) 
     assert "nc: Proxy error" in stack.inside("backend", "ssh -o BatchMode=yes git@evil.example").stderr
     assert [entry for entry in internet.records(mark) if entry["kind"] != "dns" and entry["address"] != world.NAMES["git.example"][0]] == []
 
-    redeployed(backend_egress_policy="none")
-    assert tools(stack, "http://web.example/", "https://web.example/") == [REFUSED, TUNNEL_REFUSED]
-    assert stack.from_backend("http://llm-proxy:4000/v1/models") == "200"
-
 
 @control("egress-providers", "inner-networks")
 @bed
@@ -303,7 +301,7 @@ def test_without_the_guard_nothing_gets_out(stack: Stack, server: Server, intern
         assert tools(stack, "http://web.example/", "https://web.example/") == ["none", "none"]
         body = json.dumps({"model": "gpt", "messages": [{"role": "user", "content": "hello"}]})
         status = stack.from_backend(
-            "--header", "Content-Type: application/json", "--data", body, "http://llm-proxy:4000/v1/chat/completions"
+            "--max-time", "60", "--header", "Content-Type: application/json", "--data", body, "http://llm-proxy:4000/v1/chat/completions"
         )
         assert status.startswith("5"), status
         assert [entry for entry in internet.records(mark) if entry["kind"] != "dns"] == []

@@ -1,0 +1,42 @@
+"""What the guard lets tools through to is what the policy says, and nothing where it says nothing."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+GIVEN = {
+    "__llm_proxy_upstreams": [],
+    "__llm_proxy_egress_never": ["127.0.0.0/8"],
+    "__llm_proxy_egress_private": ["10.0.0.0/8"],
+    "__stack_host": {"addresses": ["203.0.113.7"]},
+    "backend_egress_hosts": ["github.com"],
+}
+
+
+def allowed(policy: str, folder: Path) -> list[str]:
+    """Return the lines of squid.conf that let the tools through."""
+    arguments = f"src={ROOT}/roles/llm_proxy/templates/squid.conf.j2 dest={folder}/squid.conf"
+    variables = json.dumps({**GIVEN, "backend_egress_policy": policy, "ansible_python_interpreter": sys.executable})
+    command = [Path(sys.executable).with_name("ansible"), "localhost", "-c", "local", "-m", "ansible.builtin.template"]
+    subprocess.run([*command, "-a", arguments, "-e", variables], capture_output=True, check=True)
+    rendered = (folder / "squid.conf").read_text(encoding="utf-8")
+    assert "acl private dst 203.0.113.7" in rendered
+    assert "http_access deny refused" in rendered
+    return re.findall(r"^(?:http_access allow|ssl_bump splice) from_backend ?(.*)$", rendered, re.M)
+
+
+@pytest.mark.parametrize(
+    ("policy", "lines"),
+    [
+        ("none", ["ssh"]),
+        ("allowlist", ["CONNECT secure listed", "CONNECT ssh listed", "!CONNECT http plain listed", "ssh", "listed_1 listed_1_name"]),
+        ("public", ["CONNECT secure !bare_address", "CONNECT ssh !bare_address", "!CONNECT http plain !bare_address", "ssh", ""]),
+    ],
+)
+def test_the_tools_are_let_through_to_what_the_policy_says(tmp_path: Path, policy: str, lines: list[str]) -> None:
+    assert [line.removesuffix(" !private allowed") for line in allowed(policy, tmp_path)] == lines
