@@ -22,7 +22,7 @@ def allowed(policy: str, folder: Path) -> list[str]:
     """Return the lines of squid.conf that let the tools through."""
     arguments = f"src={ROOT}/roles/llm_proxy/templates/squid.conf.j2 dest={folder}/squid.conf"
     variables = json.dumps({**GIVEN, "backend_egress_policy": policy, "ansible_python_interpreter": sys.executable})
-    command = [Path(sys.executable).with_name("ansible"), "localhost", "-c", "local", "-m", "ansible.builtin.template"]
+    command: list[str | Path] = [Path(sys.executable).with_name("ansible"), "localhost", "-c", "local", "-m", "ansible.builtin.template"]
     subprocess.run([*command, "-a", arguments, "-e", variables], capture_output=True, check=True)
     rendered = (folder / "squid.conf").read_text(encoding="utf-8")
     assert "acl private dst 203.0.113.7" in rendered
