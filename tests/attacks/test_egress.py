@@ -261,12 +261,12 @@ def redeployed(stack: Stack) -> Iterator[object]:
 
     def deploy(**variables: object) -> None:
         changed.append(variables)
-        done = world.deploy(world.SCENARIO, {"stack_verify": False, **variables})
+        done = world.deploy(world.SCENARIO, variables)
         assert done.returncode == 0, done.stdout
 
     yield deploy
     assert changed
-    done = world.deploy(world.SCENARIO, {"stack_verify": False})
+    done = world.deploy(world.SCENARIO, {})
     assert done.returncode == 0, done.stdout
     stack.refresh()
 
