@@ -141,7 +141,10 @@ class Neighbour(Companion):
 
 
 def deploy(scenario: Path, variables: dict[str, object], *options: str) -> "subprocess.CompletedProcess[str]":
-    """Deploy to a Molecule scenario's server with other variables, and without the audit at the end; what was said comes back in `stdout`, in one line."""
+    """Deploy to a Molecule scenario's server with other variables, and without the audit at the end.
+
+    What was said comes back in `stdout`, in one line.
+    """
     playbook = Path(sys.executable).with_name("ansible-playbook")
     settings: list[str | Path] = ["--inventory", scenario / "inventory", "--extra-vars", json.dumps({"stack_verify": False, **variables})]
     command: list[str | Path] = [playbook, *settings, *options, scenario / "converge.yml"]
