@@ -22,7 +22,7 @@ check: .venv/deploy.stamp ## say what `make deploy` would change, and change not
 verify: .venv/deploy.stamp ## attack the deployed stack without harm, and report what held
 	$(PLAY) playbooks/verify.yml $(ARGS)
 
-test: test-quick test-proxy test-opencode test-molecule test-isolation ## every test: the quick ones, then real servers (about 20 minutes)
+test: test-quick test-proxy test-opencode test-molecule test-isolation ## every test: the quick ones, then real servers (about 21 minutes)
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
 	tests/quick
