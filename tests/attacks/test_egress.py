@@ -11,7 +11,6 @@ from bed import Internet, Server
 from stack import Stack
 from suite import bed, control, thorough
 
-PROXY = world.PROVIDERS["openai"]
 # Refusals: a tunnel's, a request's.
 TUNNEL_REFUSED = "407"
 REFUSED = "403"
