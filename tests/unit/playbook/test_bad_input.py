@@ -222,6 +222,16 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
 }
 
 
+# Only a deploy by root has users to choose from.
+WORKSPACE = Path.home() / "workspace"
+AGENT = WORKSPACE.stat().st_uid if WORKSPACE.exists() else 1000
+if os.getuid() == 0 and AGENT != 0:
+    CASES["shared_uid"] = (
+        {"llm_proxy_uid": str(AGENT), "backend_uid": str(AGENT)},
+        [["backend_workspace:", f"belongs to user id {AGENT}, which is another service's too"]],
+    )
+
+
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     with socket.socket() as server:

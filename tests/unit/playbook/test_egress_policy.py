@@ -27,6 +27,8 @@ def allowed(policy: str, folder: Path) -> list[str]:
     rendered = (folder / "squid.conf").read_text(encoding="utf-8")
     assert "acl private dst 203.0.113.7" in rendered
     assert "http_access deny refused" in rendered
+    # One flood must not shut the way out for the other.
+    assert re.search(r"^client_ip_max_connections \d+$", rendered, re.M)
     return re.findall(r"^(?:http_access allow|ssl_bump splice) from_backend ?(.*)$", rendered, re.M)
 
 

@@ -172,6 +172,17 @@ def test_whose_home_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid:
     assert bool(survey.exposure(str(tmp_path))) is is_a_person
 
 
+@pytest.mark.parametrize(("bound", "what"), [("/", "the whole host"), ("home", "the home of dev")])
+def test_a_bind_mount_of_what_may_not_be_mounted_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, what: str) -> None:
+    home = str(tmp_path / "home")
+    account = pwd.struct_passwd(("dev", "x", 1000, 1000, "", home, "/bin/sh"))
+    monkeypatch.setattr(pwd, "getpwall", lambda: [account])
+    (tmp_path / "elsewhere").mkdir()
+    assert survey.exposure(str(tmp_path / "elsewhere")) == ""
+    monkeypatch.setattr(os.path, "samefile", lambda _, other: other == (bound if bound == "/" else str(tmp_path / "elsewhere")))
+    assert what in survey.exposure(str(tmp_path / "elsewhere"))
+
+
 def test_a_mount_above_an_engines_socket_is_told(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     with socket.socket(socket.AF_UNIX) as engine:
