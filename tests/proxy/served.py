@@ -15,7 +15,7 @@ import uvicorn
 import yaml
 
 from gate import Gate, create_app
-from secret_files import SecretFiles
+from held import held_here
 from server import configured
 
 CONFIG = Path(__file__).parents[1] / "unit/llm_proxy/config.yaml"
@@ -86,14 +86,16 @@ class ProviderHandler(BaseHTTPRequestHandler):
 
 def write_config(folder: Path, provider: Provider) -> dict[str, str]:
     """Lay out in `folder` what the container mounts, and return the environment that names it."""
-    (folder / "keys").mkdir()
-    (folder / "master_key").write_text(MASTER_KEY, encoding="ascii")
+    for name in ("keys", "secrets", "state"):
+        (folder / name).mkdir()
+    (folder / "secrets/master_key").write_text(MASTER_KEY, encoding="ascii")
     config = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     config["model_list"][1]["litellm_params"]["api_base"] = provider.url
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     return {
-        "LLM_PROXY_MASTER_KEY_FILE": str(folder / "master_key"),
+        "LLM_PROXY_MASTER_KEY_FILE": str(folder / "secrets/master_key"),
         "LLM_PROXY_KEYS_DIR": str(folder / "keys"),
+        "LLM_PROXY_STATE_DIR": str(folder / "state"),
         "CONFIG_FILE_PATH": str(folder / "config.yaml"),
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         # Otherwise a route exists only once it was asked for, and could not be counted.
@@ -141,9 +143,10 @@ class Proxy(Client):
 
     def __init__(self, folder: Path, provider: Provider) -> None:
         super().__init__(free_port())
+        self.folder = folder
         self.keys = folder / "keys"
         os.environ.update(write_config(folder, provider))
-        self.gate: Gate = create_app(MASTER_KEY, SecretFiles(self.keys, [MASTER_KEY]))
+        self.gate: Gate = create_app(held_here())
         self.server = uvicorn.Server(configured(self.gate, "127.0.0.1", self.port))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()

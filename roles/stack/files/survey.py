@@ -280,23 +280,24 @@ def private(hosts: list[str]) -> list[str]:
     return sorted(host for host, answer in asked.items() if answer.done() and answer.result())
 
 
-def names(folder: str) -> list[str]:
-    """Return the names of the files in a folder that this user may list, never what is in them."""
+def revoked_keys(records: str) -> dict[str, dict[str, str]]:
+    """Return who revoked which keys when, by fingerprints; llm_proxy writes it down."""
     try:
-        return sorted(os.listdir(folder))
-    except OSError:
-        return []
+        with open(records, encoding="utf-8") as file:
+            found: dict[str, dict[str, str]] = json.load(file)["revoked"]
+            return found
+    except (OSError, ValueError, LookupError):
+        return {}
 
 
 def paths(root: str) -> list[dict[str, Any]]:
-    """Describe the services' folders and secrets as their roles do, so that only those that differ cost a task."""
+    """Describe the services' folders as their roles do, so that only those that differ cost a task."""
     found = []
-    for pattern in ("*/*/", "*/secrets/*"):
-        for path in sorted(glob.glob(os.path.join(glob.escape(root), pattern))):
-            with contextlib.suppress(OSError):
-                status = os.stat(path)
-                mode = f"{stat.S_IMODE(status.st_mode):04o}"
-                found.append({"path": path.rstrip("/"), "owner": status.st_uid, "group": status.st_gid, "mode": mode})
+    for path in sorted(glob.glob(os.path.join(glob.escape(root), "*/*/"))):
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            mode = f"{stat.S_IMODE(status.st_mode):04o}"
+            found.append({"path": path.rstrip("/"), "owner": status.st_uid, "group": status.st_gid, "mode": mode})
     return found
 
 
@@ -332,7 +333,7 @@ def main() -> None:
     bundles = CA_BUNDLES if question["ca_bundle"] == "auto" else (question["ca_bundle"],)
     host["addresses"] = addresses(question["private_ranges"])
     host["ca_bundle"] = next((path for path in bundles if os.path.exists(path)), "")
-    host["key_files"] = names(os.path.join(host["stack_dir"], "llm-proxy/keys"))
+    host["revoked_keys"] = revoked_keys(os.path.join(host["stack_dir"], "llm-proxy/records/keys.json"))
     host["paths"] = paths(host["stack_dir"])
     mounted = {"backend_workspace": host["workspace"], "backend_gitconfig": host["gitconfig"], "backend_ssh_dir": host["ssh_dir"]}
     host["overlapping"] = [variable for variable, found in mounted.items() if overlap(found["path"], host["stack_dir"])]

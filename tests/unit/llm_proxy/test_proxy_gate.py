@@ -7,10 +7,15 @@ from typing import Any
 
 import pytest
 
-from access import load_master_key
+from decoy import Decoy
+from events import EventLog
 from gate import Gate
+from held import Held, held_here
 from intake import Intake
+from key_ring import KeyRing
 from secret_files import SecretFiles
+from usage import Usage
+from watched import WatchedFolder
 
 MASTER_KEY = "sk-" + "m" * 40
 BEARER = ("authorization", f"Bearer {MASTER_KEY}")
@@ -18,6 +23,13 @@ MODELS = [{"model_name": "demo", "litellm_params": {"model": "demo/demo", "api_b
 CHAT: dict[str, Any] = {"model": "demo", "messages": [{"role": "user", "content": "hello"}]}
 JSON = ("content-type", "application/json")
 NOWHERE = Path("/nonexistent")
+
+
+class FixedFolder(WatchedFolder):
+    """A folder that holds the master key."""
+
+    def texts(self) -> dict[str, str]:
+        return {"master_key": MASTER_KEY}
 
 
 def part(body: bytes, more: bool = False) -> dict[str, Any]:
@@ -47,7 +59,9 @@ def start(status: int, content_type: str) -> dict[str, Any]:
 
 def behind(upstream: Upstream | None = None, intake: Intake | None = None, keys: Path = NOWHERE) -> Gate:
     """A gate with what is behind it."""
-    gate = Gate(upstream or Upstream(), MASTER_KEY, MODELS, SecretFiles(keys, [MASTER_KEY]))
+    ring = KeyRing(WatchedFolder(keys), WatchedFolder(NOWHERE), Usage(NOWHERE))
+    files = SecretFiles([WatchedFolder(keys), FixedFolder(NOWHERE)])
+    gate = Gate(upstream or Upstream(), MODELS, Held(ring, files.masker, lambda: MASTER_KEY, Decoy(lambda: "", EventLog(NOWHERE))))
     gate.intake = intake or gate.intake
     return gate
 
@@ -369,14 +383,21 @@ def test_litellm_is_started_and_stopped() -> None:
     assert Call("", "", type="lifespan").admitted
 
 
+def environment(file: Path) -> dict[str, str]:
+    return {
+        "LLM_PROXY_MASTER_KEY_FILE": str(file),
+        **dict.fromkeys(("LLM_PROXY_KEYS_DIR", "LLM_PROXY_STATE_DIR", "CONFIG_FILE_PATH"), "/nonexistent/x"),
+    }
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (None, "FileNotFoundError"),
+        (None, "does not exist"),
         ("", "fewer than 32"),
         ("short\n", "fewer than 32"),
         (" " * 40, "fewer than 32"),
-        ("é" * 40, "UnicodeDecodeError"),
+        ("é" * 40, "cannot be read"),
     ],
 )
 def test_without_a_strong_master_key_it_does_not_start(tmp_path: Path, content: str | None, complaint: str) -> None:
@@ -384,7 +405,7 @@ def test_without_a_strong_master_key_it_does_not_start(tmp_path: Path, content: 
     if content is not None:
         file.write_text(content, encoding="utf-8")
     with pytest.raises(SystemExit) as caught:
-        load_master_key({"LLM_PROXY_MASTER_KEY_FILE": str(file)})
+        held_here(environment(file))
     message = str(caught.value)
     assert complaint in message
     assert "\n" not in message
@@ -393,9 +414,21 @@ def test_without_a_strong_master_key_it_does_not_start(tmp_path: Path, content: 
 
 def test_without_the_name_of_the_key_file_it_does_not_start() -> None:
     with pytest.raises(SystemExit, match="LLM_PROXY_MASTER_KEY_FILE is not set"):
-        load_master_key({})
+        held_here({})
 
 
-def test_the_master_key_is_read_without_its_newline(tmp_path: Path) -> None:
-    (tmp_path / "master_key").write_text(MASTER_KEY + "\n", encoding="ascii")
-    assert load_master_key({"LLM_PROXY_MASTER_KEY_FILE": str(tmp_path / "master_key")}) == MASTER_KEY
+def test_the_master_key_is_read_without_its_newline_and_anew_when_it_changes(tmp_path: Path) -> None:
+    file = tmp_path / "master_key"
+    file.write_text(MASTER_KEY + "\n", encoding="ascii")
+    held = held_here(environment(file))
+    assert held.master_key() == MASTER_KEY
+    file.write_text(MASTER_KEY[::-1], encoding="ascii")
+    assert held.master_key() == MASTER_KEY[::-1]
+    file.write_text("short", encoding="ascii")
+    assert held.master_key() == ""
+
+
+def test_without_a_master_key_nobody_is_the_admin() -> None:
+    gate = behind()
+    gate.held.master_key = lambda: ""
+    assert Call("GET", "/model/info", ("authorization", "Bearer "), gate=gate).status == 401

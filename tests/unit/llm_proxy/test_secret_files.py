@@ -8,6 +8,7 @@ import pytest
 from masking import Masker
 from output import masked
 from secret_files import SecretFiles
+from watched import WatchedFolder
 
 FIXED, OLD, NEW = "fixed-master-key", "old-provider-key", "new-provider-key"
 
@@ -21,18 +22,26 @@ class Clock:
         return self.now
 
 
+def files_in(*folders: Path, clock: Clock | None = None) -> SecretFiles:
+    return SecretFiles([WatchedFolder(folder) for folder in folders], clock or Clock())
+
+
 def known(masker: Masker) -> list[str]:
     return [secret for secret in (FIXED, OLD, NEW) if masker.mask(secret.encode()) != secret.encode()]
 
 
 def test_a_rotated_key_is_masked_at_once_and_the_old_one_for_an_hour(tmp_path: Path) -> None:
     clock = Clock()
-    files = SecretFiles(tmp_path, [FIXED], clock)
+    keys, secrets = tmp_path / "keys", tmp_path / "secrets"
+    keys.mkdir()
+    secrets.mkdir()
+    (secrets / "master_key").write_text(FIXED, encoding="ascii")
+    files = files_in(keys, secrets, clock=clock)
     assert known(files.masker()) == [FIXED]
-    (tmp_path / "openai").write_text(OLD + "\n", encoding="ascii")
+    (keys / "openai").write_text(OLD + "\n", encoding="ascii")
     assert known(files.masker()) == [FIXED, OLD]
-    (tmp_path / "next").write_text(NEW, encoding="ascii")
-    (tmp_path / "next").replace(tmp_path / "openai")
+    (keys / "next").write_text(NEW, encoding="ascii")
+    (keys / "next").replace(keys / "openai")
     clock.now = 100
     assert known(files.masker()) == [FIXED, OLD, NEW]
     clock.now = 3699
@@ -42,7 +51,7 @@ def test_a_rotated_key_is_masked_at_once_and_the_old_one_for_an_hour(tmp_path: P
 
 
 def test_a_key_that_is_taken_away_is_remembered_too(tmp_path: Path) -> None:
-    files = SecretFiles(tmp_path, [], Clock())
+    files = files_in(tmp_path)
     (tmp_path / "openai").write_text(OLD, encoding="ascii")
     files.masker()
     (tmp_path / "openai").unlink()
@@ -50,7 +59,7 @@ def test_a_key_that_is_taken_away_is_remembered_too(tmp_path: Path) -> None:
 
 
 def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = SecretFiles(tmp_path, [], Clock())
+    files = files_in(tmp_path)
     (tmp_path / "openai").write_text(OLD, encoding="ascii")
     first = files.masker()
     monkeypatch.setattr(Path, "read_text", None)
@@ -58,11 +67,12 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_missing_folder_and_an_unreadable_file_are_no_failure(tmp_path: Path) -> None:
-    assert known(SecretFiles(tmp_path / "none", [FIXED]).masker()) == [FIXED]
+    assert known(files_in(tmp_path / "none").masker()) == []
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "folder").mkdir()
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    assert known(SecretFiles(tmp_path, [FIXED]).masker()) == [FIXED]
+    (tmp_path / "openai").write_text(NEW, encoding="ascii")
+    assert known(files_in(tmp_path).masker()) == [NEW]
 
 
 def test_no_secret_reaches_the_log(tmp_path: Path) -> None:

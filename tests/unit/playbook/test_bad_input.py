@@ -65,13 +65,46 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ["llm_proxy_providers: local needs", "https://api.example.com/v1"],
             ["llm_proxy_providers: signed needs", "without user, password or query"],
             ["llm_proxy_providers: typo needs", "and nothing else"],
-            ["llm_proxy_keys: there is no key for anthropic, which claude needs"],
-            ["llm_proxy_keys: cohere is not a provider"],
-            ["llm_proxy_keys: a name (not shown, it might be a key) is not a provider"],
-            ["llm_proxy_keys: the key for gemini is not one word of printable ASCII"],
-            ["llm_proxy_keys: the key for openai is still a placeholder"],
             ['llm_proxy_uid: "0" is not a user id that a service may have'],
             ['llm_proxy_memory_limit: "lots" is not an amount of memory'],
+            ["llm_proxy_keys: cohere is not a provider"],
+            ["llm_proxy_keys: a name (not shown, it might be a key) is not a provider"],
+            ["llm_proxy_keys: there is no key for anthropic, which claude needs"],
+            ["llm_proxy_keys: the key for openai is still a placeholder"],
+            ["llm_proxy_keys: the key for gemini is not one word of printable ASCII"],
+        ],
+    ),
+    "keys": (
+        {
+            "llm_proxy_models": [
+                {"name": name, "provider": name} for name in ("openai", "anthropic", "gemini", "one", "two", "three", "four")
+            ],
+            "llm_proxy_providers": {
+                name: {"litellm": "openai", "api_base": f"https://{name}.example.com/v1"} for name in ("one", "two", "three", "four")
+            },
+            "llm_proxy_keys": {
+                "openai": "sk-ant-a-vendor-of-another-name",
+                "anthropic": '"sk-ant-in-quotes"',
+                "gemini": "AIza-with-a-line-end\n",
+                "one": [{"name": "a", "key": "k1"}, {"name": "a", "key": "k2", "weight": -1}],
+                "two": [{"name": "A!", "key": "k1"}, {"name": "b", "key": ""}],
+                "three": {"key": "k"},
+                "four": [{"name": "a", "key": "k1", "weight": 0}, {"name": "b", "key": "k1", "weight": 0}],
+            },
+            "llm_proxy_key_max_age": 0,
+        },
+        [
+            ["llm_proxy_keys: the key for openai looks like one of anthropic's"],
+            ["llm_proxy_keys: the key for anthropic has quotation marks around it"],
+            ["llm_proxy_keys: the key for gemini is not one word"],
+            ["llm_proxy_keys: the weight of the key for one that is called a is not a whole number"],
+            ["llm_proxy_keys: two of one's keys are the same, or have the same name"],
+            ["llm_proxy_keys: one of the names of two's keys cannot be a name"],
+            ["llm_proxy_keys: the key for two that is called b is empty"],
+            ["llm_proxy_keys: what stands under three is neither a key nor a list of keys"],
+            ["llm_proxy_keys: two of four's keys are the same"],
+            ["llm_proxy_keys: every key for four has the weight 0"],
+            ["llm_proxy_key_max_age: 0 is no number of days"],
         ],
     ),
     "model_malformed": (

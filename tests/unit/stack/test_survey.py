@@ -221,11 +221,17 @@ def test_the_services_folders_are_described_as_the_roles_describe_theirs(tmp_pat
     (tmp_path / "compose.yml").touch()
     (tmp_path / "llm-proxy/a-file").touch()
     (secrets / "too-deep").mkdir()
-    (secrets / "key").touch(mode=0o400)
     mine = {"owner": os.geteuid(), "group": os.getegid()}
-    folder, *inside = survey.paths(str(tmp_path))
-    assert folder == {"path": str(secrets), "mode": "0750", **mine}
-    assert {"path": str(secrets / "key"), "mode": "0400", **mine} in inside
+    assert survey.paths(str(tmp_path)) == [{"path": str(secrets), "mode": "0750", **mine}]
+
+
+def test_keys_that_were_revoked_are_known_by_their_fingerprints(tmp_path: Path) -> None:
+    records = tmp_path / "keys.json"
+    assert survey.revoked_keys(str(records)) == {}
+    records.write_text("{", encoding="utf-8")
+    assert survey.revoked_keys(str(records)) == {}
+    records.write_text('{"revoked": {"0123456789ab": {"at": "then", "by": "me"}}}', encoding="utf-8")
+    assert survey.revoked_keys(str(records)) == {"0123456789ab": {"at": "then", "by": "me"}}
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,9 @@
-"""Who may do what: the one list of routes that need no key, and the master key. Standard library only."""
+"""Who may do what: the one list of routes that need no key. Standard library only."""
 
 import hmac
-import os
-import sys
 from collections.abc import Mapping
 from enum import Enum
-from pathlib import Path
 from typing import Any
-
-MASTER_KEY_FILE = "LLM_PROXY_MASTER_KEY_FILE"
-MASTER_KEY_MIN_CHARS = 32
 
 # What OpenCode's provider package @ai-sdk/openai-compatible calls, and the container's health check.
 KEYLESS_ROUTES = frozenset(
@@ -19,6 +13,9 @@ KEYLESS_ROUTES = frozenset(
         ("GET", "/health/liveliness"),
     }
 )
+
+# Where the gate tells auth.py, in the ASGI scope, whom it has admitted: a client can put nothing there.
+ADMITTED = "ocweb.admitted"
 
 
 class Caller(Enum):
@@ -30,14 +27,15 @@ class Caller(Enum):
 
 
 def identify(scope: Mapping[str, Any], master_key: str) -> Caller:
-    """Tell the caller of an ASGI http `scope`.
+    """Tell the caller of an ASGI http `scope`; with the master key "", nobody is the admin.
 
     A request that presents any Authorization is judged by that alone: a wrong key is not taken for no key.
     """
     credentials = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
     if credentials:
         expected = b"Bearer " + master_key.encode()
-        return Caller.ADMIN if len(credentials) == 1 and hmac.compare_digest(credentials[0], expected) else Caller.STRANGER
+        right = master_key != "" and len(credentials) == 1 and hmac.compare_digest(credentials[0], expected)
+        return Caller.ADMIN if right else Caller.STRANGER
     return Caller.KEYLESS if is_keyless_route(scope) else Caller.STRANGER
 
 
@@ -46,19 +44,3 @@ def is_keyless_route(scope: Mapping[str, Any]) -> bool:
     path = scope["path"]
     literal = scope.get("raw_path") == path.encode() and not scope.get("root_path")
     return literal and (scope["method"], path) in KEYLESS_ROUTES
-
-
-def load_master_key(environ: Mapping[str, str] = os.environ) -> str:
-    """Read the master key from the file that LLM_PROXY_MASTER_KEY_FILE names.
-
-    Exits the process with one line on stderr when there is none, or one shorter than 32 characters.
-    """
-    try:
-        key = Path(environ[MASTER_KEY_FILE]).read_text(encoding="ascii").strip()
-    except KeyError:
-        sys.exit(f"llm-proxy: {MASTER_KEY_FILE} is not set; it names the file that holds the master key")
-    except (OSError, UnicodeDecodeError) as error:
-        sys.exit(f"llm-proxy: the master key in {environ[MASTER_KEY_FILE]} cannot be read ({type(error).__name__})")
-    if len(key) < MASTER_KEY_MIN_CHARS:
-        sys.exit(f"llm-proxy: the master key in {environ[MASTER_KEY_FILE]} has fewer than {MASTER_KEY_MIN_CHARS} characters")
-    return key

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
+from attempt import Attempt
 from errors import ErrorCleaner, ErrorEvents
 from masking import MaskedStream, Masker
 
@@ -11,15 +12,21 @@ Send = Callable[[Message], Awaitable[None]]
 
 # LiteLLM's own tell its version and the provider's address, and it passes the provider's headers on.
 RESPONSE_HEADERS = frozenset({b"content-type", b"cache-control", b"retry-after", b"retry-after-ms"})
+RETRY_HEADERS = frozenset({b"retry-after"})
 JSON = (b"content-type", b"application/json")
 # Bytes of an error that are kept to be looked at.
 MAX_ERROR = 1_048_576
 
 
 class Answer:
-    """An ASGI `send` in front of `send`; `masker` tells the secrets of the moment."""
+    """An ASGI `send` in front of `send`; `masker` tells the secrets of the moment.
 
-    def __init__(self, send: Send, masker: Callable[[], Masker], cleaner: ErrorCleaner) -> None:
+    Where `attempt` has another key to try, nothing is sent, and `again` becomes true.
+    """
+
+    def __init__(self, send: Send, masker: Callable[[], Masker], cleaner: ErrorCleaner, attempt: Attempt | None = None) -> None:
+        self.attempt = attempt
+        self.again = False
         self._send = send
         self._masker_now = masker
         self._cleaner = cleaner
@@ -32,7 +39,12 @@ class Answer:
     async def __call__(self, message: Message) -> None:
         """Pass on what LiteLLM sends: a stream as it comes, anything else once it is whole."""
         if message["type"] == "http.response.start":
-            await self._start(message)
+            headers = dict(only(message.get("headers", ()), RETRY_HEADERS))
+            self.again = self.attempt is not None and self.attempt.answered(message["status"], _seconds(headers))
+            if not self.again:
+                await self._start(message)
+        elif self.again:
+            return
         elif message["type"] == "http.response.body":
             data, more = message.get("body", b""), message.get("more_body", False)
             await (self._stream(data, more) if self._events else self._collect(data, more))
@@ -78,3 +90,9 @@ class Answer:
 def only(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
     """Those of the raw ASGI `headers` whose name is in `names`, with the name in lower case."""
     return [(name.lower(), value) for name, value in headers if name.lower() in names]
+
+
+def _seconds(headers: dict[bytes, bytes]) -> float | None:
+    """For how long the provider wants to be left alone, if it says so in seconds."""
+    value = headers.get(b"retry-after", b"")
+    return float(value) if value.isdigit() else None

@@ -1,73 +1,37 @@
-"""Which secrets there are: the provider keys that lie as files in a folder now or did within the last hour, and fixed ones.
+"""Which secrets there are: the keys that lie as files in folders now or did within the last hour. Standard library only."""
 
-Standard library only.
-"""
-
-import os
 import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from masking import Masker
+from watched import WatchedFolder
 
 REMEMBERED_SECONDS = 3600.0
 
-Signature = tuple[int, int, int]
-
 
 class SecretFiles:
-    """Keeps a Masker current with a folder of keys that rotate; reads a file only when it has changed.
+    """Keeps a Masker current with folders of keys that rotate.
 
     `clock` counts seconds.
     """
 
-    def __init__(self, folder: Path, fixed: Iterable[str], clock: Callable[[], float] = time.monotonic) -> None:
-        self._folder = folder
-        self._fixed = tuple(fixed)
+    def __init__(self, folders: Sequence[WatchedFolder], clock: Callable[[], float] = time.monotonic) -> None:
+        self._folders = folders
         self._clock = clock
-        self._files: dict[str, Signature] = {}
-        self._contents: dict[str, str] = {}
+        self._current: frozenset[str] = frozenset()
         # Each secret that is gone, and when it may be forgotten.
         self._former: dict[str, float] = {}
-        self._masker = Masker(self._fixed)
+        self._masker = Masker(())
 
     def masker(self) -> Masker:
-        """The Masker of the secrets as they are at this moment; a look at each file's state is all that it costs."""
-        files = self._signatures()
+        """The Masker of the secrets as they are at this moment."""
+        current = frozenset(text for folder in self._folders for text in folder.texts().values())
         now = self._clock()
         forgotten = [secret for secret, until in self._former.items() if until <= now]
-        if files != self._files or forgotten:
+        if current != self._current or forgotten:
             for secret in forgotten:
                 del self._former[secret]
-            self._read(files, now)
+            self._former |= dict.fromkeys(self._current - current, now + REMEMBERED_SECONDS)
+            self._current = current
+            self._masker = Masker({*current, *self._former})
         return self._masker
-
-    def _signatures(self) -> dict[str, Signature]:
-        found = {}
-        try:
-            with os.scandir(self._folder) as entries:
-                names = [entry.path for entry in entries]
-        except OSError:
-            names = []
-        for name in names:
-            try:
-                state = os.stat(name)
-            except OSError:
-                continue
-            found[name] = (state.st_mtime_ns, state.st_size, state.st_ino)
-        return found
-
-    def _read(self, files: dict[str, Signature], now: float) -> None:
-        contents = {}
-        for name, signature in files.items():
-            if self._files.get(name) == signature:
-                contents[name] = self._contents.get(name, "")
-                continue
-            try:
-                contents[name] = Path(name).read_text(encoding="utf-8", errors="replace").strip()
-            except OSError:
-                contents[name] = ""
-        for secret in set(self._contents.values()) - set(contents.values()):
-            self._former[secret] = now + REMEMBERED_SECONDS
-        self._files, self._contents = files, contents
-        self._masker = Masker({*self._fixed, *contents.values(), *self._former})

@@ -8,16 +8,14 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from access import load_master_key
 from connection import PatientConnection
 from gate import Gate, create_app
+from held import held_here
 from output import mask_output
-from secret_files import SecretFiles
 
 LISTEN = "LLM_PROXY_LISTEN"
 PORT = 4000
@@ -60,11 +58,10 @@ def configured(app: Gate, host: str, port: int) -> uvicorn.Config:
 def main() -> None:
     """Serve until SIGTERM. Exits with one line on stderr when the address or the master key is not usable."""
     host = listen_address()
-    master_key = load_master_key()
-    secrets = SecretFiles(Path(os.environ["LLM_PROXY_KEYS_DIR"]), [master_key])
+    held = held_here()
     # Before LiteLLM is imported: its loggers keep the output that they find.
-    mask_output(secrets.masker)
-    app = create_app(master_key, secrets)
+    mask_output(held.masker)
+    app = create_app(held)
     # LiteLLM itself heeds LITELLM_LOG only where its own command line starts it.
     for logger in LOGGERS:
         logging.getLogger(logger).setLevel(os.environ.get("LITELLM_LOG") or "WARNING")

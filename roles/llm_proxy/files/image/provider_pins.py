@@ -1,7 +1,6 @@
-"""Which provider's key a request may carry, and where the key is read. Standard library only."""
+"""Which provider's key a request may carry. Standard library only."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 # Arguments of LiteLLM's that choose the path, or the Host and other headers, that a request goes out with. OpenCode sends none of them.
@@ -12,22 +11,17 @@ class SteeredError(Exception):
     """The request would not go where the configuration says that its model lives."""
 
 
-class NoKeyError(Exception):
-    """The provider's key file is missing, empty or unreadable."""
+class ProviderPins:
+    """The providers' keys, bound to the addresses in LiteLLM's `model_list`.
 
-
-class ProviderKeys:
-    """The keys that lie as one file a provider in `folder`, bound to the addresses in LiteLLM's `model_list`.
-
-    A model's `model_info.provider` names the file; a model without it needs no key.
+    A model's `model_info.provider` names the provider; a model without it needs no key.
 
     Raises:
         ValueError: a model that needs a key has no `api_base`, so that nothing would say where the key may go; or two
             providers' keys belong to the same model at the same address.
     """
 
-    def __init__(self, folder: Path, model_list: Iterable[Mapping[str, Any]]) -> None:
-        self.folder = folder
+    def __init__(self, model_list: Iterable[Mapping[str, Any]]) -> None:
         self.pins: dict[tuple[str, str | None], str | None] = {}
         for entry in model_list:
             target = entry["litellm_params"]
@@ -51,17 +45,3 @@ class ProviderKeys:
         if target not in self.pins or call.get("custom_llm_provider") not in (None, litellm_provider):
             raise SteeredError("The request asks for an address or a provider other than the one configured for its model")
         return self.pins[target]
-
-    def read(self, provider: str) -> str:
-        """The provider's key as it is now, so that a rotation needs no restart.
-
-        Raises:
-            NoKeyError: naming the provider, never what was read.
-        """
-        try:
-            key = (self.folder / provider).read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise NoKeyError(f"No key for the provider {provider} is installed in the proxy") from error
-        if not key:
-            raise NoKeyError(f"The key for the provider {provider} is empty")
-        return key

@@ -1,0 +1,38 @@
+"""Secrets that the stack makes for itself and nobody else knows: made on the host, never seen by the controller.
+
+``main`` takes ``secrets`` (each ``path``, ``owner``, ``group``, ``mode`` and ``prefix``), ``check`` (change nothing), and tells
+which are ``new`` and which are ``given`` to another owner, and whether that is any (``changed``). Standard library only.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from pathlib import Path
+from typing import Any
+
+import secret_file
+
+LENGTH = 48
+ALPHABET = string.ascii_letters + string.digits
+
+
+def made(prefix: str) -> str:
+    """Return a new secret."""
+    return prefix + "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+
+
+def main(question: dict[str, Any]) -> dict[str, Any]:
+    """Make those that are missing, and leave the others as they are but for whom they are for."""
+    new, given = [], []
+    for one in question["secrets"]:
+        path, belongs = Path(one["path"]), (one["owner"], one["group"], int(one["mode"], 8))
+        if not path.exists():
+            new.append(path.name)
+            if not question["check"]:
+                secret_file.write(path, made(one["prefix"]), *belongs)
+        elif secret_file.belongs(path) != belongs:
+            given.append(path.name)
+            if not question["check"]:
+                secret_file.give(path, *belongs)
+    return {"changed": bool(new or given), "new": new, "given": given}

@@ -1,0 +1,34 @@
+"""Secrets that lie as a file each, seen by whom they are for: written whole or not at all. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+
+def write(path: Path, secret: str, owner: int, group: int, mode: int) -> None:
+    """Put ``secret`` in the place of whatever lies at ``path``, in one step."""
+    new = path.with_name(f".{path.name.lstrip('.')}.new")
+    new.unlink(missing_ok=True)
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(handle, secret.encode())
+        give(handle, owner, group, mode)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    os.replace(new, path)
+
+
+def give(file: int | Path, owner: int, group: int, mode: int) -> None:
+    """Set who may do what with a file."""
+    if belongs(file)[:2] != (owner, group):
+        os.chown(file, owner, group)
+    os.chmod(file, mode)
+
+
+def belongs(file: int | Path) -> tuple[int, int, int]:
+    """Return a file's owner, group and mode."""
+    state = os.stat(file)
+    return state.st_uid, state.st_gid, stat.S_IMODE(state.st_mode)
