@@ -69,6 +69,8 @@ class KeyFiles:
         old = self.folder / f".{name}.old"
         if old.exists():
             os.replace(old, self.folder / name)
+            # Of two names of one file, a rename leaves both.
+            old.unlink(missing_ok=True)
         else:
             self.remove(name)
 

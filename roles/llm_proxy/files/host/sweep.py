@@ -22,7 +22,9 @@ HOLDER = "llm-proxy"
 BLOCK = 8 * 1024 * 1024
 # Of the engine's own, by its root folder: what it knows of containers (and their logs), images, networks, volumes and builds.
 ENGINE = ("containers", "image", "network", "volumes", "buildkit", "swarm", "plugins")
-HOST = ("/tmp", "/var/tmp", "/dev/shm", "/run/user", "/var/log", "/var/spool", "/etc")
+TEMPORARY = ["/tmp", "/var/tmp", "/dev/shm", "/run/user"]
+LOGS = ["/var/log", "/var/spool"]
+SETTINGS = ["/etc"]
 HOMES = (
     ".ansible",
     ".cache/ansible*",
@@ -62,9 +64,9 @@ def sweep(keys: list[str], stack_dir: str, project: str, holder: bool = True) ->
     root = _output(["docker", "info", "--format", "{{.DockerRootDir}}"]).strip() or "/var/lib/docker"
     places = {
         "the stack's folder": [stack_dir],
-        "temporary files": [*HOST[:4]],
-        "logs and mail": ["/var/log", "/var/spool"],
-        "the system's configuration": ["/etc"],
+        "temporary files": TEMPORARY,
+        "logs and mail": LOGS,
+        "the system's configuration": SETTINGS,
         "homes: histories, caches, configuration": [path for home in _homes() for name in HOMES for path in glob.glob(f"{home}/{name}")],
         "the engine: containers' metadata and logs, images' metadata, volumes, build cache": [f"{root}/{name}" for name in ENGINE],
         **{f"{one['service']}: file system and image": one["layers"] for one in containers},

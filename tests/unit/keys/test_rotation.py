@@ -1,0 +1,333 @@
+"""Keys on a host: placed, rotated and revoked, and never lost. The proxy and its providers are played by a `docker` on the PATH."""
+
+import fcntl
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rotation
+from key_files import KeyFiles, Records, fingerprint
+
+OLD, NEW, OTHER = "sk-old-0123456789", "sk-new-0123456789", "sk-other-0123456789"
+CONFIG = "model_list:\n  - model_info:\n      provider: openai\n  - model_info:\n      provider: gemini\n"
+# Plays `docker`: notes what it is asked, and answers as the file `plan` says: {key or file: status}, {} is 200 for all.
+DOCKER = """#!/usr/bin/env python3
+import hashlib, json, pathlib, sys
+folder = pathlib.Path(__file__).parent
+plan = json.loads((folder / "plan").read_text())
+given = "" if sys.stdin.isatty() else sys.stdin.read()
+with open(folder / "asked", "a") as asked:
+    asked.write(" ".join(sys.argv[1:]) + "\\n")
+if sys.argv[1:2] == ["ps"]:
+    print("" if plan.get("stopped") or "--all" in sys.argv else "c0ffee")
+elif "try" in sys.argv:
+    print(json.dumps({"status": plan.get(json.loads(given)["key"], 200)}))
+elif "prove" in sys.argv:
+    name = sys.argv[-1]
+    key = hashlib.sha256(b"ocweb key " + pathlib.Path(plan["keys"], name).read_bytes()).hexdigest()[:12]
+    print(json.dumps({"status": plan.get("prove " + name, 200), "fingerprint": key}))
+elif sys.argv[1:2] == ["info"]:
+    print(folder)
+"""
+
+
+class Host:
+    """A stack's folder, and a docker that answers as it is told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.stack = folder / "ocweb"
+        self.proxy = self.stack / "llm-proxy"
+        (self.proxy / "config").mkdir(parents=True)
+        (self.proxy / "keys").mkdir(mode=0o700)
+        (self.proxy / "config/config.yaml").write_text(CONFIG, encoding="utf-8")
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        (self.bin / "docker").write_text(DOCKER, encoding="utf-8")
+        (self.bin / "docker").chmod(0o755)
+        self.plan()
+
+    def plan(self, **answers: Any) -> None:
+        (self.bin / "plan").write_text(json.dumps({"keys": str(self.proxy / "keys"), **answers}), encoding="utf-8")
+
+    def run(self, do: str, keys: dict[str, str], *chosen: str, **more: Any) -> dict[str, Any]:
+        question = {
+            **{"do": do, "check": False, "force": False, "stack_dir": str(self.stack), "project": "ocweb", "host": "one", "by": "me@here"},
+            **{"keys": keys, "chosen": list(chosen) or ["all"]},
+            "providers": {name: {"litellm": "openai", "api_base": "https://api.example/v1"} for name in ("openai", "gemini", "house")},
+        }
+        answer = rotation.main({**question, **more})
+        assert OLD not in json.dumps(answer)
+        assert NEW not in json.dumps(answer)
+        return answer
+
+    @property
+    def keys(self) -> dict[str, str]:
+        return {path.name: path.read_text(encoding="utf-8") for path in sorted((self.proxy / "keys").iterdir())}
+
+    @property
+    def records(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.proxy / "records/keys.json").read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def asked(self) -> str:
+        file = self.bin / "asked"
+        return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    found = Host(tmp_path)
+    monkeypatch.setenv("PATH", f"{found.bin}:{os.environ['PATH']}")
+    # The places of this machine itself are not searched in a unit test.
+    monkeypatch.setattr(rotation, "sweep", lambda keys, *_: [{"place": "here", "found": 0, "expected": False}] if keys else [])
+    return found
+
+
+def events(answer: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(change["key"], change["event"]) for change in answer["changes"]]
+
+
+def test_a_deploy_makes_the_folder_hold_what_the_vault_holds(host: Host) -> None:
+    first = host.run("place", {"openai": OLD, "gemini": OTHER})
+    assert events(first) == [("gemini", "placed"), ("openai", "placed")]
+    second = host.run("place", {"openai.a": NEW})
+    assert events(second) == [("gemini", "removed"), ("openai", "removed"), ("openai.a", "placed")]
+    assert host.keys == {"openai.a": NEW}
+    state = (host.proxy / "keys/openai.a").stat()
+    assert stat.S_IMODE(state.st_mode) == 0o400
+    assert not host.run("place", {"openai.a": NEW})["changed"]
+
+
+def test_a_deploy_gives_a_key_to_the_proxy_alone(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    (host.proxy / "keys/openai").chmod(0o444)
+    assert events(host.run("place", {"openai": OLD}, check=True)) == [("openai", "given")]
+    assert events(host.run("place", {"openai": OLD})) == [("openai", "given")]
+    assert stat.S_IMODE((host.proxy / "keys/openai").stat().st_mode) == 0o400
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    before = host.keys, host.records
+    for do in ("place", "rotate"):
+        answer = host.run(do, {"openai": NEW}, check=True)
+        assert (answer["changed"], events(answer)) == (True, [("openai", "rotated")])
+        assert answer["changes"][0]["before"] == fingerprint(OLD)
+        assert answer["changes"][0]["now"] == fingerprint(NEW)
+    assert events(host.run("revoke", {}, "openai", check=True)) == [("openai", "revoked")]
+    assert (host.keys, host.records) == before
+    assert host.asked == ""
+
+
+def test_a_dry_run_of_a_first_deploy_needs_no_folder(tmp_path: Path, host: Host) -> None:
+    answer = host.run("place", {"openai": OLD}, check=True, stack_dir=str(tmp_path / "none"))
+    assert (events(answer), answer["error"]) == ([("openai", "placed")], "")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_rotation_tries_places_and_proves_and_leaves_nothing_of_the_old_key(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    answer = host.run("rotate", {"openai": NEW})
+    assert (events(answer), answer["error"]) == ([("openai", "rotated")], "")
+    assert host.keys == {"openai": NEW}
+    assert [("try" in line, "prove" in line) for line in host.asked.splitlines() if " exec " in f" {line} "] == [
+        (True, False),
+        (False, True),
+    ]
+    assert NEW not in host.asked
+    assert host.records["keys"]["openai"]["fingerprint"] == fingerprint(NEW)
+    [placed, rotated] = host.records["history"]
+    assert (placed["event"], rotated["event"], rotated["by"]) == ("placed", "rotated", "me@here")
+    assert OLD not in json.dumps(host.records)
+    assert answer["sweep"]
+    assert not host.run("rotate", {"openai": NEW})["changed"]
+
+
+def test_only_the_chosen_keys_are_rotated(host: Host) -> None:
+    host.run("place", {"openai.a": OLD, "openai.b": OTHER, "gemini": "g-old-0123456789"})
+    new = {"openai.a": NEW, "openai.b": "sk-b-0123456789", "gemini": "g-new-0123456789"}
+    assert events(host.run("rotate", new, "openai.a")) == [("openai.a", "rotated")]
+    assert events(host.run("rotate", new, "openai")) == [("openai.b", "rotated")]
+    assert events(host.run("rotate", new)) == [("gemini", "rotated")]
+
+
+def test_a_key_without_a_successor_goes_last(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    answer = host.run("rotate", {"openai.a": NEW, "openai.b": OTHER})
+    assert events(answer) == [("openai", "removed"), ("openai.a", "placed"), ("openai.b", "placed")]
+    assert host.keys == {"openai.a": NEW, "openai.b": OTHER}
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "does not accept the new key of openai (401). Nothing was changed."),
+        (403, "does not accept the new key of openai (403)"),
+        (429, "limits the new key already"),
+        (500, "answered 500"),
+        (0, "cannot be reached through the egress guard"),
+    ],
+)
+def test_a_key_that_does_not_work_stops_it_before_anything_changes(host: Host, status: int, words: str) -> None:
+    host.run("place", {"openai": OLD, "gemini": "g-old-0123456789"})
+    before = host.keys, host.records
+    host.plan(**{NEW: status})
+    answer = host.run("rotate", {"openai": NEW, "gemini": "g-new-0123456789"})
+    assert words in answer["error"]
+    assert (answer["changed"], host.keys, host.records) == (False, *before)
+
+
+@pytest.mark.parametrize(("status", "goes_on"), [(401, False), (429, True), (0, True), (404, True)])
+def test_force_is_for_where_a_provider_could_not_be_asked(host: Host, status: int, goes_on: bool) -> None:
+    host.run("place", {"openai": OLD})
+    host.plan(**{NEW: status, "prove openai": 0})
+    answer = host.run("rotate", {"openai": NEW}, force=True)
+    assert (answer["error"] == "", host.keys == {"openai": NEW}) == (goes_on, goes_on)
+
+
+def test_a_provider_without_a_list_of_models_is_asked_by_the_proof(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    host.plan(**{NEW: 404})
+    assert host.run("rotate", {"openai": NEW})["error"] == ""
+    host.plan(**{OTHER: 404, "prove openai": 401})
+    assert "answered 401" in host.run("rotate", {"openai": OTHER})["error"]
+    assert host.keys == {"openai": NEW}
+
+
+def test_where_the_proof_fails_every_key_of_the_run_comes_back(host: Host) -> None:
+    host.run("place", {"openai": OLD, "gemini": "g-old-0123456789"})
+    host.plan(**{"prove openai.b": 500})
+    answer = host.run("rotate", {"openai": NEW, "openai.b": OTHER, "gemini": "g-new-0123456789"})
+    assert "answered 500 to a request with the new key of openai.b. The old one is in place again." in answer["error"]
+    assert host.keys == {"openai": OLD, "gemini": "g-old-0123456789"}
+    assert host.records["keys"].keys() == {"openai", "gemini"}
+    assert host.records["keys"]["openai"]["fingerprint"] == fingerprint(OLD)
+
+
+def test_what_fails_on_the_way_brings_back_what_was_begun_and_takes_nothing_else(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.run("place", {"openai": OLD, "gemini": "g-old-0123456789"})
+    place: Callable[[KeyFiles, str, str], None] = KeyFiles.place
+
+    def full(files: KeyFiles, name: str, key: str) -> None:
+        if name == "gemini":
+            raise OSError(28, "No space left on device")
+        place(files, name, key)
+
+    monkeypatch.setattr(KeyFiles, "place", full)
+    answer = host.run("rotate", {"openai": NEW, "gemini": "g-new-0123456789", "gemini.b": OTHER})
+    assert "No space left" in answer["error"]
+    assert host.keys == {"openai": OLD, "gemini": "g-old-0123456789"}
+
+
+def test_a_run_that_was_killed_before_the_proof_is_taken_up(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    files = KeyFiles(host.proxy / "keys", os.getuid(), os.getgid())
+    files.keep("openai")
+    files.place("openai", NEW)
+    (host.proxy / "keys/.openai.new").write_text("half", encoding="utf-8")
+    host.plan(**{"prove openai": 500})
+    assert "in place again" in host.run("rotate", {"openai": NEW})["error"]
+    assert host.keys["openai"] == OLD
+    files.keep("openai")
+    files.place("openai", OTHER)
+    host.plan()
+    answer = host.run("rotate", {"openai": NEW})
+    assert (events(answer), host.keys) == ([("openai", "rotated")], {"openai": NEW})
+
+
+def test_a_deploy_takes_up_what_a_killed_rotation_left(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    files = KeyFiles(host.proxy / "keys", os.getuid(), os.getgid())
+    files.keep("openai")
+    files.place("openai", NEW)
+    assert host.run("place", {"openai": NEW})["changed"]
+    assert host.keys == {"openai": NEW}
+
+
+def test_a_revoked_key_is_gone_at_once_and_for_ever(host: Host) -> None:
+    host.run("place", {"openai.a": OLD, "openai.b": OTHER, "gemini": "g-0123456789"})
+    host.plan(stopped=True)
+    answer = host.run("revoke", {}, "openai.a")
+    assert (events(answer), sorted(host.keys)) == ([("openai.a", "revoked")], ["gemini", "openai.b"])
+    assert host.records["revoked"][fingerprint(OLD)]["key"] == "openai.a"
+    host.plan()
+    answer = host.run("rotate", {"openai.a": OLD, "openai.b": OTHER, "gemini": "g-0123456789"})
+    assert "The new key of openai.a was revoked on this host on 20" in answer["error"]
+    assert "openai.a" not in host.keys
+    answer = host.run("rotate", {"openai.a": NEW, "openai.b": OTHER, "gemini": "g-0123456789"})
+    assert events(answer) == [("openai.a", "placed")]
+    assert events(host.run("revoke", {}, "all")) == [("gemini", "revoked"), ("openai.a", "revoked"), ("openai.b", "revoked")]
+
+
+@pytest.mark.parametrize(
+    ("keys", "chosen", "words"),
+    [
+        ({"openai": NEW}, "cohere", "There is no key cohere. Use openai, or all."),
+        ({"openai": NEW}, "openai.x", "There is no key openai.x"),
+        ({"openai": NEW, "house": "h-0123456789"}, "house", "no model of house yet. Deploy first"),
+    ],
+)
+def test_what_cannot_be_rotated_is_said_before_anything_changes(host: Host, keys: dict[str, str], chosen: str, words: str) -> None:
+    host.run("place", {"openai": OLD})
+    for check in (False, True):
+        answer = host.run("rotate", keys, chosen, check=check)
+        assert words in answer["error"]
+    assert host.keys == {"openai": OLD}
+
+
+def test_a_stack_that_is_not_there_or_does_not_run_is_said(tmp_path: Path, host: Host) -> None:
+    for do in ("rotate", "revoke"):
+        assert "There is no stack in" in host.run(do, {"openai": NEW}, stack_dir=str(tmp_path / "none"))["error"]
+    host.run("place", {"openai": OLD})
+    host.plan(stopped=True)
+    assert "does not run on this host" in host.run("rotate", {"openai": NEW})["error"]
+
+
+def test_one_machine_with_two_names_and_two_keys_is_refused(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    answer = host.run("rotate", {"openai": NEW}, host="two")
+    assert "two is the same machine as the inventory's host one" in answer["error"]
+    assert host.keys == {"openai": OLD}
+    assert not host.run("rotate", {"openai": OLD}, host="two")["error"]
+    assert host.run("rotate", {"openai": NEW}, host="two", force=True)["changed"]
+
+
+def test_two_runs_at_once_are_refused(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    with open(host.proxy / "records/lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "Another run is changing the keys" in host.run("rotate", {"openai": NEW})["error"]
+    assert host.keys == {"openai": OLD}
+
+
+def test_a_key_that_is_found_somewhere_fails_the_run_unless_the_proxy_remembers_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.run("place", {"openai": OLD})
+    places = [{"place": "llm-proxy: memory", "found": 3, "expected": True}, {"place": "logs", "found": 1, "expected": False}]
+    monkeypatch.setattr(rotation, "sweep", lambda *_: places)
+    answer = host.run("rotate", {"openai": NEW})
+    assert answer["error"] == "The old key is still to be found: logs."
+    assert answer["changed"]
+
+
+def test_the_records_of_a_stack_that_had_none_begin_with_the_next_deploy(host: Host) -> None:
+    (host.proxy / "keys/openai").write_text(OLD, encoding="utf-8")
+    (host.proxy / "keys/openai").chmod(0o400)
+    assert not host.run("place", {"openai": OLD})["changed"]
+    assert host.records["keys"]["openai"]["fingerprint"] == fingerprint(OLD)
+
+
+def test_the_history_does_not_grow_for_ever(tmp_path: Path) -> None:
+    records = Records(tmp_path / "records/keys.json", "me", "one")
+    for number in range(300):
+        records.note("openai", "rotated", f"{number}", f"{number - 1}")
+    found = json.loads((tmp_path / "records/keys.json").read_text(encoding="utf-8"))
+    assert len(found["history"]) == 200
+    assert found["history"][-1]["fingerprint"] == "299"
+    assert stat.S_IMODE((tmp_path / "records/keys.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "records").stat().st_mode) == 0o700
