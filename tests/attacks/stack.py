@@ -178,7 +178,8 @@ class Stack:
     def key_files(self) -> list[str]:
         """Return the paths of the files on the server that hold what only the proxy may have: providers' keys, and the master key."""
         folders = shlex.join(f"{self.folder}/llm-proxy/{name}" for name in ("keys", "secrets"))
-        return str(self.server.check_output(f"find {folders} -type f")).splitlines()
+        # A decoy lies in the proxy's folder to be known there, and elsewhere to be found.
+        return str(self.server.check_output(f"find {folders} -type f ! -name canary")).splitlines()
 
     def leaked(self, command: str, secrets: Sequence[str] | None = None) -> tuple[int, list[str]]:
         """Run a command on the server; return how many bytes it printed, and the names of the secrets that were among them."""

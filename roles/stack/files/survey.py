@@ -334,6 +334,7 @@ def main() -> None:
     host["addresses"] = addresses(question["private_ranges"])
     host["ca_bundle"] = next((path for path in bundles if os.path.exists(path)), "")
     host["revoked_keys"] = revoked_keys(os.path.join(host["stack_dir"], "llm-proxy/records/keys.json"))
+    host["canary"] = os.path.exists(os.path.join(host["stack_dir"], "llm-proxy/secrets/canary"))
     host["paths"] = paths(host["stack_dir"])
     mounted = {"backend_workspace": host["workspace"], "backend_gitconfig": host["gitconfig"], "backend_ssh_dir": host["ssh_dir"]}
     host["overlapping"] = [variable for variable, found in mounted.items() if overlap(found["path"], host["stack_dir"])]

@@ -10,6 +10,7 @@ import pytest
 
 import events
 from decoy import Decoy, seen_by_egress
+from egress_watch import EgressWatch
 from events import EventLog
 
 DECOY = "sk-proj-decoy-0123456789"
@@ -124,3 +125,19 @@ def test_a_webhook_that_fails_is_told_without_its_address(tmp_path: Path, capsys
     events._post("http://127.0.0.1:1/secret-token", '{"event": "canary"}')
     assert "did not take" in (said := capsys.readouterr().err)
     assert "secret-token" not in said
+
+
+def test_the_egress_guards_list_is_followed_from_where_it_was_left(tmp_path: Path) -> None:
+    log, place = tmp_path / "canary.log", tmp_path / "place"
+    events_log = EventLog(tmp_path / "events.jsonl")
+    watch = EgressWatch(log, place, events_log)
+    watch.look()
+    log.write_text('{"host":"a"}\n{"host":"b', encoding="utf-8")
+    watch.look()
+    assert [event["host"] for event in told(tmp_path / "events.jsonl")] == ["a"]
+    log.write_text('{"host":"a"}\n{"host":"b"}\n', encoding="utf-8")
+    EgressWatch(log, place, events_log).look()
+    assert [event["host"] for event in told(tmp_path / "events.jsonl")] == ["a", "b"]
+    log.write_text('{"host":"c"}\n', encoding="utf-8")
+    watch.look()
+    assert [event["host"] for event in told(tmp_path / "events.jsonl")] == ["a", "b", "c"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from decoy import Decoy
+from egress_watch import EgressWatch
 from events import EventLog
 from key_ring import KeyRing
 from masking import Masker
@@ -19,6 +20,7 @@ MASTER_KEY_MIN_CHARS = 32
 # Files beside the master key's, where there is a decoy.
 DECOY = "canary"
 WEBHOOK = "canary_webhook"
+EGRESS_LOG = Path("/run/egress/canary.log")
 
 
 @dataclass
@@ -62,4 +64,5 @@ def held_here(environ: Mapping[str, str] = os.environ) -> Held:
     ring = KeyRing(keys, config, Usage(state / "usage.json"))
     events = EventLog(state / "events.jsonl", lambda: secrets.texts().get(WEBHOOK, ""))
     decoy = Decoy(lambda: secrets.texts().get(DECOY, ""), events)
+    EgressWatch(EGRESS_LOG, state / "egress.place", events).start()
     return Held(ring, SecretFiles([keys, secrets]).masker, master_key, decoy)

@@ -1,0 +1,58 @@
+"""The decoy lies where it is to lie, looks like a key, and goes when it is not wanted."""
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+import decoy_files
+
+
+def question(folder: Path, **more: Any) -> dict[str, Any]:
+    places = {}
+    for name, mode in (("home", "0600"), ("secrets", "0400"), ("config", "0644")):
+        (folder / name).mkdir(exist_ok=True)
+        places[name] = {"path": str(folder / name), "owner": os.getuid(), "group": os.getgid(), "mode": mode}
+    return {"enabled": True, "check": False, "webhook": "", **places, **more}
+
+
+def held(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.is_file()}
+
+
+def test_it_is_laid_out_once_and_known_to_those_who_watch(tmp_path: Path) -> None:
+    assert decoy_files.main(question(tmp_path, check=True))["changed"]
+    assert held(tmp_path) == {}
+    assert decoy_files.main(question(tmp_path))["changed"]
+    files = held(tmp_path)
+    key = files["secrets/canary"]
+    assert re.fullmatch(r"sk-proj-[A-Za-z0-9]{96}", key)
+    assert key in files["home/.config/openai/credentials"]
+    assert re.fullmatch(files["config/canary.words"].strip(), key)
+    assert f"https://{files['config/canary.hosts'].strip()}/v1" in files["home/.config/openai/credentials"]
+    modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in files}
+    assert modes == {
+        "secrets/canary": 0o400,
+        "home/.config/openai/credentials": 0o600,
+        "config/canary.words": 0o644,
+        "config/canary.hosts": 0o644,
+    }
+    assert not decoy_files.main(question(tmp_path))["changed"]
+    assert held(tmp_path) == files
+
+
+def test_what_the_agent_took_away_is_laid_out_again_and_is_the_same(tmp_path: Path) -> None:
+    decoy_files.main(question(tmp_path))
+    before = held(tmp_path)
+    (tmp_path / "home/.config/openai/credentials").unlink()
+    assert decoy_files.main(question(tmp_path))["changed"]
+    assert held(tmp_path) == before
+
+
+def test_it_goes_when_it_is_not_wanted(tmp_path: Path) -> None:
+    decoy_files.main(question(tmp_path, webhook="https://hooks.example/x"))
+    assert held(tmp_path)["secrets/canary_webhook"] == "https://hooks.example/x"
+    assert decoy_files.main(question(tmp_path, enabled=False, webhook="https://hooks.example/x"))["changed"]
+    assert held(tmp_path) == {}
+    assert not decoy_files.main(question(tmp_path, enabled=False))["changed"]
