@@ -145,7 +145,7 @@ MUTATIONS = (
     # The proxy's boundary
     proxy(
         *("gate", "every route is open without a key", "test_proxy.py::test_no_other_route_answers_without_the_master_key"),
-        ("access.py", "return Caller.KEYLESS if is_keyless_route(scope) else Caller.STRANGER", "return Caller.KEYLESS"),
+        ("access.py", 'return literal and (scope["method"], path) in KEYLESS_ROUTES', "return True"),
     ),
     proxy(
         *("fields", "no field is refused", "test_proxy.py::test_a_request_cannot_steer_itself"),
@@ -169,7 +169,7 @@ MUTATIONS = (
     ),
     proxy(
         *("logs", "the log is not masked", "test_proxy.py::test_no_log_holds_a_key_at_its_most_talkative"),
-        ("server.py", "    mask_output(secrets.masker)\n", ""),
+        ("server.py", "    mask_output(held.masker)\n", ""),
     ),
     # Secrets
     Mutation(

@@ -14,6 +14,7 @@ MOUNTS = {
         ("/etc/llm-proxy", "/opt/ocweb/llm-proxy/config", False),
         ("/run/secrets/llm-proxy", "/opt/ocweb/llm-proxy/secrets", False),
         ("/run/secrets/providers", "/opt/ocweb/llm-proxy/keys", False),
+        ("/var/lib/llm-proxy", "/opt/ocweb/llm-proxy/state", True),
         ("/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ca-certificates.crt", False),
     },
     "backend": {

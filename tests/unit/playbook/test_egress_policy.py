@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 GIVEN = {
+    "__llm_proxy_canary": False,
     "__llm_proxy_upstreams": [],
     "__llm_proxy_egress_never": ["127.0.0.0/8"],
     "__llm_proxy_egress_private": ["10.0.0.0/8"],
