@@ -244,12 +244,13 @@ def fill(given: argparse.Namespace, folder: Path, passwords: Passwords, vaults: 
     vault.set(new)
     write([vault])
 
-    after = Inventory(given.inventory, DataLoader(), passwords)
     said = [f"{path}: {name} is set, fingerprint {key_rules.fingerprint(value)}" for name, value in new.items()]
-    for host in hosts:
-        if others := [name for name, value in new.items() if str(after.variables[host].get(name)) != value]:
-            said.append(f"{host} keeps its own {', '.join(others)}, which is nearer to it than {path}")
-    return [*said, *unknown(vaults, after)]
+    for other in vaults:
+        # What is nearer to a host goes first: its own before its groups', and any group's before that of all.
+        farther = kind == "host_vars" or (given.entity != "all" and (folder / "group_vars/all") in other.path.parents)
+        if other.path != path and not farther and (names := [name for name in new if name in other.values()]):
+            said.append(f"{other.path} has its own {', '.join(names)}, which goes first for its hosts")
+    return [*said, *unknown(vaults, inventory)]
 
 
 def unknown(vaults: list[Vault], inventory: Inventory) -> list[str]:

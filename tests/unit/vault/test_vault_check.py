@@ -200,13 +200,9 @@ def test_a_play_stops_before_its_first_change_and_names_all_of_it(bed: Bed, tmp_
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     write(bed.inventory / "hosts.yml", json.dumps({"all": {"hosts": {"one": {}, "two": {}}, "vars": local}}))
     config = (ROOT / "ansible.cfg").read_text(encoding="utf-8").replace("roles_path = ", f"roles_path = {ROOT}/")
-    write(
-        tmp_path / "ansible.cfg",
-        f"{config}\n[defaults]\nvault_identity_list = x@by_configuration\n".replace("\n[defaults]\nvault", "\nvault", 1),
-    )
     write(tmp_path / "ansible.cfg", config.replace("[defaults]", "[defaults]\nvault_identity_list = x@by_configuration"))
     command = [
-        "ansible-playbook",
+        str(Path(sys.executable).with_name("ansible-playbook")),
         "-i",
         "mine",
         "--vault-password-file",
@@ -216,7 +212,6 @@ def test_a_play_stops_before_its_first_change_and_names_all_of_it(bed: Bed, tmp_
         str(ROOT / "site.yml"),
     ]
     env = {**os.environ, "PATH": engine_path, "ANSIBLE_VAULT_PASSWORD_FILE": str(tmp_path / "by_environment")}
-    command[0] = str(Path(sys.executable).with_name("ansible-playbook"))
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stdout + done.stderr
     assert REAL not in done.stdout + done.stderr

@@ -21,11 +21,12 @@ MANAGERS = {
 
 @pytest.fixture(params=MANAGERS)
 def client(request: pytest.FixtureRequest, fake_docker: Callable[..., None]) -> Path:
-    command, words, said, code = MANAGERS[request.param]
+    name: str = request.param
+    command, words, said, code = MANAGERS[name]
     fake_docker(f'[ "$*" = "{words}" ] && {{ echo "from the manager"; echo "a note"; exit; }}; echo "{said}" >&2; exit {code}', command)
-    if request.param != "pass-client":  # pass alone keeps notes under a password.
+    if name != "pass-client":  # pass alone keeps notes under a password.
         fake_docker(f'[ "$*" = "{words}" ] && {{ printf "from the manager"; exit; }}; echo "{said}" >&2; exit {code}', command)
-    return CLIENTS / request.param
+    return CLIENTS / name
 
 
 def password(client: Path, label: str | None) -> bytes:

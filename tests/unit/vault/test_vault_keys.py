@@ -58,7 +58,7 @@ def test_a_person_is_asked_for_each_without_echo(bed: Bed, typing: Typing) -> No
 
 def test_ctrl_c_changes_nothing(bed: Bed, typing: Typing) -> None:
     before = files(bed.inventory)
-    command = ["-i", bed.inventory, "--vault-password-file", bed.password]
+    command = ["-i", str(bed.inventory), "--vault-password-file", str(bed.password)]
     code, said = typing(command, [("(a key of anthropic): ", KEYS["vault_anthropic_api_key"]), ("(a key of openai): ", "\x03")])
     assert (code, "Nothing was changed" in said) == (2, True)
     assert files(bed.inventory) == before
@@ -248,8 +248,9 @@ def test_a_host_or_group_may_have_keys_of_its_own(bed: Bed, entity: str, place: 
     assert code == 0, said
     assert bed.values(bed.inventory / place / entity / "vault.yml") == {OPENAI: NEW}
     assert bed.vault.read_bytes() == common
+    assert "goes first" not in said
     code, said = bed.run("--only", "openai", given={OPENAI: "sk-proj-" + "z" * 20})
-    assert f"workbench2.example.org keeps its own {OPENAI}" in said
+    assert f"{bed.inventory}/{place}/{entity}/vault.yml has its own {OPENAI}, which goes first for its hosts" in said
 
 
 def test_a_host_that_there_is_not_is_named(bed: Bed) -> None:
@@ -324,7 +325,7 @@ def test_the_password_comes_from_where_ansible_would_take_it(bed: Bed, tmp_path:
     env = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     (tmp_path / "ansible.cfg").write_text("[defaults]\nvault_password_file = secrets/mine\n", encoding="utf-8")
     given = "".join(f"{name}={key}\n" for name, key in KEYS.items())
-    command = [sys.executable, COMMAND, "-i", "mine", "--stdin"]
+    command = [sys.executable, str(COMMAND), "-i", "mine", "--stdin"]
     run = subprocess.run(command, cwd=tmp_path, env=env, input=given, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert bed.values() == KEYS
