@@ -34,27 +34,21 @@ FUNCTIONS = {"lookup", "query", "q", "now", "omit", "undef", "range", "dict"}
 
 
 @dataclass
-class Host:
-    """What a host's variables say about keys."""
-
-    # Of each provider that wants a key, the models that it is for.
-    providers: dict[str, list[str]]
-    # Of each of them, the variables that its keys come from.
-    references: dict[str, list[str]]
-    # A line for each thing that is wrong.
-    problems: list[str]
-    variables: Mapping[str, Any]
-
-
-@dataclass
 class Keys:
     """What the keys of some hosts are to come from."""
 
     # Of each variable, the provider whose key it is; "" where it is for several.
     variables: dict[str, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
     # Variables that some host has no value for.
     missing: set[str] = field(default_factory=set)
+    # A line for each thing that is wrong (as keys, for their order), and what to write for providers without a reference.
+    problems: dict[str, None] = field(default_factory=dict)
+    lines: dict[str, None] = field(default_factory=dict)
+
+    def wrong(self) -> str:
+        """Say what is wrong, and what to write instead; "" if nothing is."""
+        write = ["Write beside your models:", f"{KEYS}:", *self.lines] if self.lines else []
+        return "\n".join([*self.problems, *write])
 
 
 def default_variables() -> dict[str, Any]:
@@ -145,56 +139,56 @@ class Inventory:
             f"--for {name}: the inventory has no such host or group.{did_you_mean(name, [*self.manager.groups, *self.variables])}"
         )
 
-    def host(self, name: str) -> Host:
-        """Read off a host's raw variables what its providers' keys come from."""
-        variables = {**default_variables(), **self.variables[name]}
+    def providers(self, variables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return the providers of a host's models, each as it is described; {} for one that is not.
+
+        Raises:
+            Refused: models or providers are not what they should be.
+        """
         templar = Templar(loader=self.loader, variables=variables)
         try:
-            models = templar.template(variables["llm_proxy_models"])
-            own = templar.template(variables["llm_proxy_providers"])
-            known = {**built_in(), **own}
-            used: dict[str, list[str]] = {}
-            for model in models:
-                used.setdefault(str(model["provider"]), []).append(str(model["name"]))
+            known = {**built_in(), **templar.template(variables["llm_proxy_providers"])}
+            return {
+                str(model["provider"]): dict(known.get(model["provider"], {})) for model in templar.template(variables["llm_proxy_models"])
+            }
         except (AnsibleError, TypeError, KeyError, ValueError):
-            message = f"{name}: llm_proxy_models and llm_proxy_providers are not what they should be; `make check` says what is wrong"
-            return Host({}, {}, [message], variables)
-        problems = [
-            f"llm_proxy_models: {provider} on {name} is no provider. Add it to llm_proxy_providers"
-            for provider in used
-            if provider not in known
-        ]
-        providers = {each: models for each, models in used.items() if each in known and not known[each].get("keyless")}
-        keys = variables[KEYS]
-        if not isinstance(keys, Mapping):
-            problems.append(f"{KEYS}: on {name} it has to be a list of `provider: reference`. Write it as one")
-            return Host({}, {}, problems, variables)
-        references = {}
-        for provider in providers:
-            references[provider], wrong = self.references(provider, keys.get(provider), variables)
-            problems += wrong
-        return Host(providers, references, problems, variables)
+            raise Refused("llm_proxy_models or llm_proxy_providers is not what it should be; `make check` says what is wrong") from None
 
-    def references(self, provider: str, given: object, variables: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-        """Return the variables that a provider's keys come from, and what is wrong with how that is written."""
-        line = f"  {provider}: \"{{{{ vault_{re.sub('[^a-z0-9]', '_', provider)}_api_key | default('') }}}}\""
+    def keys(self, hosts: list[str]) -> Keys:
+        """Return what the keys of hosts are to come from, and what is wrong with how that is written."""
+        found = Keys()
+        for host in hosts:
+            variables = {**default_variables(), **self.variables[host]}
+            given = variables[KEYS]
+            if not isinstance(given, Mapping):
+                found.problems[f"{KEYS}: on {host} it has to be a list of `provider: reference`. Write it as one"] = None
+                continue
+            for provider, described in self.providers(variables).items():
+                if not described:
+                    found.problems[f"llm_proxy_models: {provider} on {host} is no provider. Add it to llm_proxy_providers"] = None
+                elif not described.get("keyless"):
+                    self.refer(found, provider, given.get(provider), variables)
+        return found
+
+    def refer(self, found: Keys, provider: str, given: object, variables: Mapping[str, Any]) -> None:
+        """Add the variables that a provider's keys come from, or what is wrong with how that is written."""
         keys = [each.get("key") if isinstance(each, Mapping) else each for each in given] if isinstance(given, list) else [given]
-        found: list[str] = []
         for key in keys or [None]:
-            if key is not None and not is_text(key):  # Encrypted in place: a value of its own.
-                continue
-            names = self.ends(str(key or ""), variables)
-            if not names and is_template(str(key)):  # It comes from elsewhere, such as a lookup.
-                continue
+            names = self.ends(str(key), variables) if is_text(key) else []
             if len(names) == 1:
-                found += names
+                found.variables[names[0]] = provider if found.variables.get(names[0], provider) == provider else ""
+                found.missing |= {name for name in names if is_missing(variables.get(name))}
+                continue
+            if names:
+                wrong = f"{KEYS}: the key of {provider} is made from {', '.join(names)}. Refer to one variable"
             elif is_missing(key):
-                return [], [f"{KEYS}: nothing says where the key of {provider} comes from. Write beside your models:\n{KEYS}:\n{line}"]
-            elif names:
-                return [], [f"{KEYS}: the key of {provider} is made from {', '.join(names)}. Refer to one variable:\n{KEYS}:\n{line}"]
-            else:
-                return [], [f"{KEYS}: the key of {provider} stands there in the clear. Have a new one, and refer to it:\n{KEYS}:\n{line}"]
-        return found, []
+                wrong = f"{KEYS}: nothing says where the key of {provider} comes from"
+            elif is_text(key) and not is_template(str(key)):
+                wrong = f"{KEYS}: the key of {provider} stands there in the clear. Have a new one, and refer to it"
+            else:  # It is encrypted in place, or comes from elsewhere, such as a lookup.
+                continue
+            found.problems[wrong] = None
+            found.lines[f"  {provider}: \"{{{{ vault_{re.sub('[^a-z0-9]', '_', provider)}_api_key | default('') }}}}\""] = None
 
     def ends(self, text: str, variables: Mapping[str, Any], seen: Collection[str] = ()) -> list[str]:
         """Return the variables that a text refers to, through those that are only references themselves."""
@@ -203,18 +197,6 @@ class Inventory:
             value = variables.get(name)
             further = self.ends(str(value), variables, [*seen, name]) if is_text(value) else []
             found += further or [name]
-        return found
-
-    def keys(self, hosts: list[str]) -> Keys:
-        """Return what the keys of hosts are to come from."""
-        found = Keys()
-        for host in map(self.host, hosts):
-            found.problems += [problem for problem in host.problems if problem not in found.problems]
-            for provider, names in host.references.items():
-                for name in names:
-                    found.variables[name] = provider if found.variables.get(name, provider) == provider else ""
-                    if is_missing(host.variables.get(name)):
-                        found.missing.add(name)
         return found
 
     def referred(self) -> set[str]:

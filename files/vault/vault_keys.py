@@ -55,7 +55,6 @@ def options() -> argparse.ArgumentParser:
     )
     scripts.add_argument("--fd", type=int, metavar="N", help="the same from an open file descriptor")
     scripts.add_argument("--rekey", action="store_true", help="encrypt all vaults of the inventory with another password")
-    parser.add_argument("--encrypt-vault-id", metavar="LABEL", help="which vault id a new vault is encrypted with, where there are several")
     parser.add_argument(
         "--new-vault-id", metavar="LABEL@SOURCE", help="with --rekey: where the new password comes from, and whose vaults to change"
     )
@@ -147,8 +146,7 @@ def wanted(given: argparse.Namespace, inventory: Inventory, keys: Keys) -> list[
         if provider not in keys.variables.values():
             known = sorted(set(filter(None, keys.variables.values())))
             raise Refused(
-                "\n".join(keys.problems)
-                or f"--only {provider}: no model is from it. Those in use want keys of: {', '.join(known) or 'none'}"
+                keys.wrong() or f"--only {provider}: no model is from it. Those in use want keys of: {', '.join(known) or 'none'}"
             )
     referred = inventory.referred()
     for name in given.names:
@@ -159,8 +157,8 @@ def wanted(given: argparse.Namespace, inventory: Inventory, keys: Keys) -> list[
             )
     if given.names or given.only:
         return list(dict.fromkeys([*given.names, *(name for name, provider in keys.variables.items() if provider in given.only)]))
-    if keys.problems:
-        raise Refused("\n".join(keys.problems))
+    if wrong := keys.wrong():
+        raise Refused(wrong)
     return [name for name in keys.variables if name in keys.missing]
 
 
@@ -234,7 +232,7 @@ def fill(given: argparse.Namespace, folder: Path, passwords: Passwords, vaults: 
     names = wanted(given, inventory, keys)
     path = place(folder, kind, given.entity)
     if not names:
-        nothing = "No model wants a key. Choose models first: docs/models.md"
+        nothing = "No model wants a key from a vault. Choose models first: docs/models.md"
         complete = "Nothing is missing. Change a key with --only PROVIDER or --set VARIABLE; with --for, a host or group gets its own"
         return [complete if keys.variables else nothing, *unknown(vaults, inventory)]
 

@@ -87,6 +87,9 @@ def load(wanted: list[tuple[str, str]], known: Collection[str], loader: DataLoad
 def options(parser: argparse.ArgumentParser) -> None:
     """Add Ansible's own options for the vault's password."""
     parser.add_argument("--vault-id", dest="vault_ids", metavar="LABEL@SOURCE", action="append", default=[], help="as Ansible's own")
+    parser.add_argument(
+        "--encrypt-vault-id", metavar="LABEL", default=constants.DEFAULT_VAULT_ENCRYPT_IDENTITY, help="which of them a new vault gets"
+    )
     more = parser.add_mutually_exclusive_group()
     more.add_argument("--ask-vault-pass", "--ask-vault-password", "-J", action="store_true", default=constants.DEFAULT_ASK_VAULT_PASS)
     more.add_argument(
