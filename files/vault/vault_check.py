@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import configparser
 import contextlib
+import glob
 import json
 import os
 import re
@@ -152,6 +153,12 @@ def used_password_problems(sources: Iterable[str], folder: Path) -> Iterator[str
         yield from password_file_problems(path)
 
 
+def variable_files(folder: Path) -> list[Path]:
+    """Return the files of variables beside an inventory, behind links too."""
+    places = [f"{glob.escape(str(folder))}/{name}/**" for name in VARIABLES]
+    return sorted(path for place in places for path in map(Path, glob.glob(place, recursive=True)) if path.is_file())
+
+
 def inventory_problems(sources: Iterable[str]) -> Iterator[str]:
     """Yield what is wrong with inventories: their hosts' files, and the variables beside them."""
     seen: set[Path] = set()
@@ -160,7 +167,7 @@ def inventory_problems(sources: Iterable[str]) -> Iterator[str]:
             continue
         folder = given if given.is_dir() else given.parent
         files = [given] if given.is_file() else [path for path in given.iterdir() if path.is_file()]
-        files += [path for name in VARIABLES for path in (folder / name).rglob("*") if path.is_file()]
+        files += variable_files(folder)
         for path in sorted(set(files) - seen):
             seen.add(path)
             if path.stat().st_size <= LONGEST:

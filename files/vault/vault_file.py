@@ -15,7 +15,7 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret
 
-from vault_check import MAGIC, VARIABLES
+from vault_check import MAGIC, variable_files
 from vault_passwords import DEFAULT, Passwords, Refused
 
 HEADER = "# The keys of the model providers: `make keys` changes them (docs/keys.md).\n"
@@ -124,11 +124,6 @@ def opened(path: Path, passwords: Passwords) -> Vault:
             f"{path}: no password that was given opens it (vault id {label(content)}; given: {ids}). Nothing was changed"
         ) from error
     return Vault(path, bytes(text).decode(errors="replace"), label(content), secret)
-
-
-def variable_files(folder: Path) -> list[Path]:
-    """Return the files of variables beside an inventory."""
-    return sorted(path for name in VARIABLES for path in (folder / name).rglob("*") if path.is_file())
 
 
 def encrypted_files(folder: Path) -> dict[Path, str]:

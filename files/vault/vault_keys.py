@@ -26,7 +26,8 @@ try:
 
     import vault_passwords
     from key_inventory import Inventory, Keys, did_you_mean
-    from vault_file import Vault, encrypted_files, opened, variable_files, write
+    from vault_check import variable_files
+    from vault_file import Vault, encrypted_files, opened, write
     from vault_passwords import Passwords, Refused, hidden
 except ModuleNotFoundError as error:
     if not (error.name or "").startswith(("ansible", "jinja2", "yaml")):

@@ -102,7 +102,12 @@ def shell(folder: Path, text: str) -> tuple[int, str]:
 def test_every_command_works_in_its_order(checkout: Path) -> None:
     found = sections()
     own, *rest = found["The first key"]
-    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "stack_dir": f"{checkout}/stack"}
+    local = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "stack_dir": f"{checkout}/stack",
+        "frontend_port": 39994,
+    }
     hosts = json.dumps({"all": {"hosts": {"workbench1.example.org": local}}})
     script = [
         "git init --quiet",

@@ -191,6 +191,13 @@ def test_an_inventory_is_looked_at_on_demand(bed: Bed) -> None:
     ]
 
 
+def test_variables_behind_a_link_are_looked_at(bed: Bed, tmp_path: Path) -> None:
+    write(tmp_path / "shared/vault.yml", "a: b\n")
+    (bed.inventory / "group_vars/lab").symlink_to(tmp_path / "shared")
+    found = list(vault_check.inventory_problems([str(bed.inventory)]))
+    assert [problem.split(":")[0] for problem in found] == [f"{bed.inventory}/group_vars/lab/vault.yml"]
+
+
 def test_a_play_stops_before_its_first_change_and_names_all_of_it(bed: Bed, tmp_path: Path, engine_path: str) -> None:
     """Password files by the command line, by the environment and by the configuration; a vault in the clear; once for two hosts."""
     names = ("by_option", "by_id", "by_environment", "by_configuration")
