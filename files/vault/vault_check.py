@@ -103,7 +103,7 @@ def source(identity: str) -> str:
 def command_line_sources(words: list[str]) -> list[str]:
     """Return the password files that an Ansible command was given, as argparse understands it: with `=` or without, and shortened."""
     found = []
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         option, equals, value = word.partition("=")
         value = value if equals else following
         if len(option) > len("--vault-") and "--vault-id".startswith(option):
@@ -116,12 +116,15 @@ def command_line_sources(words: list[str]) -> list[str]:
 def process(number: int) -> tuple[int, list[str]]:
     """Return a process's parent (0 where it is not known), and its command line."""
     folder = Path("/proc", str(number))
-    if Path("/proc/self/stat").exists():
-        parent = folder.joinpath("stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
-        words = folder.joinpath("cmdline").read_bytes().decode(errors="surrogateescape").split("\0")
-    else:
+    if not Path("/proc/self/stat").exists():
         asked = subprocess.run(["ps", "-o", "ppid=,args=", "-p", str(number)], capture_output=True, text=True, check=False)
         parent, *words = asked.stdout.split() or ["0"]
+        return int(parent), words
+    try:
+        parent = folder.joinpath("stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1]
+        words = folder.joinpath("cmdline").read_bytes().decode(errors="surrogateescape").split("\0")
+    except OSError:  # It is another user's, and hidden.
+        return 0, []
     return int(parent), words
 
 

@@ -243,12 +243,15 @@ def fill(given: argparse.Namespace, folder: Path, passwords: Passwords, vaults: 
     vault.set(new)
     write([vault])
 
-    said = [f"{path}: {name} is set, fingerprint {key_rules.fingerprint(value)}" for name, value in new.items()]
+    # A fingerprint tells a long random key from another, and gives a short password away.
+    prints = {name: f", fingerprint {key_rules.fingerprint(value)}" for name, value in new.items() if name in keys.variables}
+    said = [f"{path}: {name} is set{prints.get(name, '')}" for name in new]
     for other in vaults:
-        # What is nearer to a host goes first: its own before its groups', and any group's before that of all.
-        farther = kind == "host_vars" or (given.entity != "all" and (folder / "group_vars/all") in other.path.parents)
-        if other.path != path and not farther and (names := [name for name in new if name in other.values()]):
-            said.append(f"{other.path} has its own {', '.join(names)}, which goes first for its hosts")
+        named, owner = other.path.relative_to(folder).parts[:2]
+        of_one = named == "host_vars" and any(owner == host or owner.startswith(f"{host}.") for host in hosts)
+        nearer = (named, owner) != ("group_vars", "all") if given.entity == "all" else of_one and kind == "group_vars"
+        if nearer and (own := [name for name in new if name in other.values()]):
+            said.append(f"{other.path} has its own {', '.join(own)}, which goes first for its hosts")
     return [*said, *unknown(vaults, inventory)]
 
 

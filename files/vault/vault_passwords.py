@@ -42,8 +42,8 @@ def hidden(prompt: str) -> str:
 
 def prompted(label: str, new: bool) -> VaultSecret:
     """Ask for a vault's password; twice where it is a new one."""
-    name = "vault password" if label == DEFAULT else f"vault password ({label})"
-    password = hidden(f"New {name}: " if new else f"{name.capitalize()}: ").strip()
+    whose = "" if label == DEFAULT else f" ({label})"
+    password = hidden(f"{'New vault' if new else 'Vault'} password{whose}: ").strip()
     if not password:
         raise Refused("The vault's password is empty")
     if new and hidden("The same again: ").strip() != password:

@@ -72,10 +72,26 @@ def test_a_file_is_judged_by_its_name_and_content(case: str) -> None:
         # As argparse lets them be shortened.
         (["--vault-p", "a", "--vault-i", "x@b", "--vault-password=c"], ["a", "b", "c"]),
         (["--ask-vault-pass", "--vault-id"], []),
+        ([], []),
     ],
 )
 def test_password_files_are_seen_on_a_command_line(words: list[str], sources: list[str]) -> None:
-    assert vault_check.command_line_sources(["ansible-playbook", *words]) == sources
+    assert vault_check.command_line_sources(words) == sources
+
+
+def test_a_check_that_no_ansible_started_looks_at_all_the_rest(tmp_path: Path) -> None:
+    write(tmp_path / "group_vars/vault.yml", "a: b\n")
+    question = {"inventory": [str(tmp_path)], "folder": str(tmp_path), "password_files": [], "identities": ["x@prompt", "y@none"]}
+    done = subprocess.run([sys.executable, CHECK, "--play", json.dumps(question)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", 1)
+
+
+def test_the_nearest_ansible_is_the_one_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    processes = {9: (8, ["sh", "-c"]), 8: (7, ["/usr/bin/python3", "/venv/bin/ansible-playbook", "a"]), 7: (1, ["ansible-playbook", "b"])}
+    monkeypatch.setattr(vault_check, "process", processes.__getitem__)
+    assert vault_check.ansible_command(9)[-1] == "a"
+    monkeypatch.setattr(vault_check, "process", lambda number: (0, []))
+    assert vault_check.ansible_command(9) == []
 
 
 @pytest.fixture

@@ -116,6 +116,11 @@ def test_only_what_is_missing_is_asked_for(bed: Bed, typing: Typing) -> None:
     assert (code, said.startswith("Nothing is missing.")) == (0, True)
 
 
+def test_no_fingerprint_of_a_password_is_shown(bed: Bed) -> None:
+    bed.variables({"llm_proxy_models": MODEL, "llm_proxy_keys": {"openai": "{{ vault_a }}"}, "smtp": "{{ vault_smtp_password }}"})
+    assert bed.run(given={"vault_smtp_password": "two words"}) == (0, f"{bed.vault}: vault_smtp_password is set\n")
+
+
 def test_one_provider_can_be_changed(bed: Bed) -> None:
     bed.run(given=KEYS)
     assert bed.run("--only", "openai", given={OPENAI: NEW})[0] == 0
