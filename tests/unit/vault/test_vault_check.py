@@ -176,6 +176,13 @@ def test_a_configured_password_file_inside_the_repository_is_refused_even_if_ign
     assert (done.returncode, f"{repository}/secret: a vault's password inside the repository" in done.stderr) == (1, True), done.stderr
 
 
+def test_this_repository_could_be_committed_as_it_is() -> None:
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    files = [ROOT / name for name in names if name and (ROOT / name).is_file()]
+    assert len(files) > 100
+    assert [problem for path in files for problem in vault_check.content_problems(str(path.relative_to(ROOT)), path.read_bytes())] == []
+
+
 def test_a_hook_of_someone_elses_is_left_alone(repository: Path) -> None:
     assert run("--install").returncode == 0
     hook = write(repository / ".git/hooks/pre-commit", "#!/bin/sh\necho mine\n")
