@@ -258,7 +258,7 @@ def main() -> int:
     except (OSError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stdout if given.play else sys.stderr)
         return 0 if given.play else 2
-    print("\n".join(problems))
+    sys.stdout.writelines(f"{problem}\n" for problem in problems)
     return 1 if problems and not given.play else 0
 
 
