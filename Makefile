@@ -22,6 +22,15 @@ check: .venv/deploy.stamp ## say what `make deploy` would change, and change not
 verify: .venv/deploy.stamp ## attack the deployed stack without harm, and report what held
 	$(PLAY) playbooks/verify.yml $(ARGS)
 
+keys: .venv/deploy.stamp ## put the providers' keys into INVENTORY's vault: those that are missing, or as ARGS says (docs/keys.md)
+	.venv/bin/python files/vault/vault_keys.py -i $(INVENTORY) $(ARGS)
+
+rekey: .venv/deploy.stamp ## give the vaults of INVENTORY another password
+	.venv/bin/python files/vault/vault_keys.py -i $(INVENTORY) --rekey $(ARGS)
+
+hooks: ## refuse commits that hold keys, passwords or vaults in the clear
+	python3 files/vault/vault_check.py --install
+
 test: test-quick test-proxy test-opencode test-molecule test-isolation ## every test: the quick ones, then real servers (about 21 minutes)
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
@@ -58,4 +67,4 @@ clean: ## remove the Python environment (never a deployed stack)
 	.config/environment $*
 	touch $@
 
-.PHONY: help deploy check verify test test-quick test-proxy test-opencode test-molecule test-isolation test-mutations bench docs build clean
+.PHONY: help deploy check verify keys rekey hooks test test-quick test-proxy test-opencode test-molecule test-isolation test-mutations bench docs build clean

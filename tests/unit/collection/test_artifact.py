@@ -57,6 +57,20 @@ def test_its_playbook_runs_from_any_folder(environment: dict[str, str], tmp_path
     assert "[ocweb.stack.frontend : " in run.stdout
 
 
+def test_its_programs_for_vaults_run_from_any_folder(environment: dict[str, str], tmp_path: Path) -> None:
+    """One has the role's table of rules, one loads an inventory, and the clients are programs."""
+    vault = Path(environment["ANSIBLE_COLLECTIONS_PATH"]) / "ansible_collections/ocweb/stack/files/vault"
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {one: }}", encoding="utf-8")
+    for command in (["vault_keys.py", "--inventory", "hosts.yml"], ["vault_check.py", "hosts.yml"]):
+        run = subprocess.run([sys.executable, vault / command[0], *command[1:]], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+    assert {path.name for path in vault.glob("clients/*") if os.access(path, os.X_OK)} == {
+        "1password-client",
+        "keyring-client",
+        "pass-client",
+    }
+
+
 def test_its_audit_can_collect_the_suite(environment: dict[str, str], tmp_path: Path) -> None:
     suite = Path(environment["ANSIBLE_COLLECTIONS_PATH"]) / "ansible_collections/ocweb/stack/tests/attacks"
     run = subprocess.run(

@@ -306,35 +306,3 @@ def test_bad_input_gets_one_clear_error(errors: dict[str, list[str]], port: int,
     assert len(lines) == len(CASES[case][1])
     for line, words in zip(lines, CASES[case][1], strict=True):
         assert [each for each in words if each.format(port=port, pid=os.getpid()) not in line] == []
-
-
-def test_a_vault_that_cannot_be_decrypted_is_one_clear_error(tmp_path: Path) -> None:
-    """Ansible's own error, as long as nothing of ours gets before it."""
-    bin_folder = Path(sys.executable).parent
-    (tmp_path / "right").write_text("right", encoding="utf-8")
-    (tmp_path / "wrong").write_text("wrong", encoding="utf-8")
-    variables = tmp_path / "group_vars/all"
-    variables.mkdir(parents=True)
-    (variables / "vault.yml").write_text("vault_anthropic_api_key: k\n", encoding="utf-8")
-    subprocess.run(
-        [bin_folder / "ansible-vault", "encrypt", f"--vault-password-file={tmp_path}/right", variables / "vault.yml"],
-        check=True,
-        capture_output=True,
-    )
-    (tmp_path / "hosts.yml").write_text("all: {hosts: {localhost: {ansible_connection: local}}}\n", encoding="utf-8")
-    run = subprocess.run(
-        [
-            bin_folder / "ansible-playbook",
-            "--check",
-            f"--inventory={tmp_path}/hosts.yml",
-            f"--vault-password-file={tmp_path}/wrong",
-            "site.yml",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode != 0
-    assert "Decryption failed" in run.stderr
-    assert "TASK" not in run.stdout
