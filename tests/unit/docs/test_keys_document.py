@@ -35,7 +35,7 @@ STANDINS = {
 # The checks of a deploy, all of them the first time, then that the vault opens.
 PLAYBOOK = """
 [ -e "$HOME/checked" ] || {{ touch "$HOME/checked"; exec {bin}/ansible-playbook --check --tags=check "$@"; }}
-for word; do shift; [ "$word" != "${{word%.yml}}" ] || set -- "$@" "$word"; done
+for word; do shift; case $word in *.yml | --check) ;; *) set -- "$@" "$word" ;; esac; done
 exec {bin}/ansible-inventory --list --output=/dev/null "$@"
 """
 
