@@ -86,7 +86,9 @@ def test_a_rollback_brings_the_deploy_before_back_and_a_second_one_goes_forward(
     stack.refresh()
 
 
-def test_a_format_that_the_old_one_does_not_know_is_refused_and_kept_beside_what_comes_back(stack: Stack, upgraded: None, original: str) -> None:
+def test_a_format_that_the_old_one_does_not_know_is_refused_and_kept_beside_what_comes_back(
+    stack: Stack, upgraded: None, original: str
+) -> None:
     stack.server.check_output("python3 -c %s", CHANGE % (DATABASE, "INSERT INTO migration VALUES ('29990101000000_tomorrow', 0)"))
     before = state(stack)
     refused = play("rollback")

@@ -174,8 +174,8 @@ def read_back(source: Path, password: str) -> tuple[dict[str, Any], str]:
         manifest = json.load(file)
         while archive.next() is not None:
             archive.members = []
-    if manifest.get("version") != VERSION:
+    if (theirs := manifest.get("version")) != VERSION:
         raise Refusal(
-            f"{source} is a backup of the version {manifest.get('version')}, and this is for version {VERSION}. Use the release that made it."
+            f"{source} is a backup of version {theirs}, and version {VERSION} is read here. Nothing was changed: use its own release."
         )
     return manifest, content.digest
