@@ -26,7 +26,7 @@ def test_there_is_nothing_to_roll_back_to_after_the_first_deploy(stack: Stack) -
     before = state(stack)
     done = play("rollback")
     assert done.code == 2
-    assert f"There is no deploy to go back to: {DIR}/previous is not there." in done.said
+    assert f"There is no deploy to go back to: {DIR}/previous is not there yet." in done.said
     assert state(stack) == before
 
 

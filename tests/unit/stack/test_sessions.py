@@ -65,7 +65,7 @@ def packed(monkeypatch: pytest.MonkeyPatch) -> bytes:
 def test_a_backup_follows_no_link_and_waits_at_no_pipe(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with tarfile.open(fileobj=io.BytesIO(packed(monkeypatch))) as archive:
         kinds = {entry.name: entry.type for entry in archive}
-    assert list(kinds)[0] == "manifest.json"
+    assert next(iter(kinds)) == "manifest.json"
     links = {f"sessions/{name}": tarfile.SYMTYPE for name in ("shadow", "etc", "fake.db")}
     assert {name: kind for name, kind in kinds.items() if kind == tarfile.SYMTYPE} == links
     assert kinds["sessions/notes"] == tarfile.REGTYPE

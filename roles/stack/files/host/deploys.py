@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from folder import Refusal, Stack, now, read, source, write
+from folder import Refusal, Stack, answered, key_names, now, read, source, write
 from sessions import DATABASE, Sessions
 
 RECORDS = ("deployed", "previous")
@@ -77,12 +77,11 @@ class Deploys:
         fresh.mkdir(mode=0o700)
         put(running, fresh)
         images = self.images(self.stack.description)
-        keys = self.stack.path / "llm-proxy/keys"
         record = {
             "at": now(),
             "images": images,
             "format": self.sessions(images["llm-proxy"]).format(),
-            "keys": sorted(os.listdir(keys)) if keys.is_dir() else [],
+            "keys": sorted(key_names(self.stack.path)),
         }
         write(fresh / "deploy.json", json.dumps(record, indent=1).encode(), 0o600)
         if self.deployed.exists():
@@ -205,8 +204,7 @@ class Deploys:
             if current.get(name) != image
         ]
         lines += [f"{name} changes" for name in differences(configuration(self.stack.path), configuration(target))]
-        keys = self.stack.path / "llm-proxy/keys"
-        lost = sorted(set(record.get("keys", [])) - set(os.listdir(keys) if keys.is_dir() else []))
+        lost = sorted(set(record.get("keys", [])) - key_names(self.stack.path))
         lines += [f"{name}: its key is no longer on this host, so that its models do not answer until a deploy brings one" for name in lost]
         return lines
 
@@ -226,3 +224,8 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         return {"changed": bool(said), "said": said}
     lines = deploys.roll_back(seconds, bool(question.get("restore_sessions", False)), check)
     return {"changed": True, "lines": lines}
+
+
+def main(question: dict[str, Any]) -> dict[str, Any]:
+    """Return what came of it, and ``error``."""
+    return answered(answer, question)

@@ -7,9 +7,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+import traceback
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 # What a service may take to stop where nobody waits for its streams to end.
 STOP_SECONDS = 5
@@ -22,6 +23,17 @@ class Refusal(Exception):
     def __init__(self, text: str, changed: bool = False) -> None:
         super().__init__(text)
         self.changed = changed
+
+
+def answered(work: Callable[[dict[str, Any]], dict[str, Any]], question: dict[str, Any]) -> dict[str, Any]:
+    """Do a program's work and return what comes of it, with ``error``: "", or why nothing did."""
+    try:
+        return {"error": "", **work(question)}
+    except Refusal as refusal:
+        return {"error": str(refusal), "changed": refusal.changed}
+    except Exception:
+        # The task that runs it shows nothing of its output, which may hold a password.
+        return {"error": traceback.format_exc(), "changed": True}
 
 
 def run(*command: str, timeout: float | None = 60) -> subprocess.CompletedProcess[str]:
@@ -44,10 +56,22 @@ def source(name: str) -> str:
     return str(module.__dict__.get("SOURCE") or Path(str(module.__file__)).read_text(encoding="utf-8"))
 
 
+def opened_plain(path: Path) -> BinaryIO:
+    """Open a file to read it; a link is not followed and a pipe not waited for, since services may write where it lies."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+
+
+def key_names(root: Path) -> set[str]:
+    """Return the names of the providers' keys on this host."""
+    folder = root / "llm-proxy/keys"
+    return {name for name in os.listdir(folder) if not name.startswith(".")} if folder.is_dir() else set()
+
+
 def read(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file; {} where there is none that can be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        with opened_plain(path) as file:
+            found = json.load(file)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -103,7 +127,7 @@ class Stack:
     def model(self, file: Path | None = None) -> dict[str, Any]:
         """Return what a description says, as Compose understands it; {} where it does not."""
         done = self.compose("config", "--format", "json", file=file)
-        return json.loads(done.stdout) if done.returncode == 0 else {}
+        return json.loads(done.stdout or "{}") if done.returncode == 0 else {}
 
     def up(self, seconds: int, recreate: bool = False) -> str:
         """Start what is described, without a build, and say which services are not healthy after ``seconds``; "" if all are.

@@ -15,7 +15,7 @@ from typing import Any
 
 from backup import free, mounted_workspace, sessions_of
 from deploys import Deploys
-from folder import Refusal, Stack, read
+from folder import Refusal, Stack, answered, read
 from sealed import check_password, need_gpg, opened, read_back
 from sessions import Sessions
 
@@ -120,3 +120,8 @@ def clear(folder: str) -> None:
             shutil.rmtree(entry.path)
         else:
             os.unlink(entry.path)
+
+
+def main(question: dict[str, Any]) -> dict[str, Any]:
+    """Return what came of it, and ``error``."""
+    return answered(answer, question)

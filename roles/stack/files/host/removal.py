@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from folder import LABEL, Refusal, Stack, run
+from folder import LABEL, Refusal, Stack, answered, run
 
 # Made by base-image, and used by every stack on the host.
 SHARED_IMAGE = "localhost/ocweb-bootstrap"
@@ -107,3 +107,8 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     check(stack, str(question["confirmation"]), dry)
     lines = remove(stack, bool(question["workspace"]), dry)
     return {"changed": bool(lines), "lines": lines or ["There is nothing to remove"]}
+
+
+def main(question: dict[str, Any]) -> dict[str, Any]:
+    """Return what came of it, and ``error``."""
+    return answered(answer, question)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from folder import Stack, now, read, run
+from folder import Stack, answered, key_names, now, opened_plain, read, run
 
 # OpenCode's own --version starts all of it, which takes seconds.
 ASK_OPENCODE = (
@@ -109,13 +109,9 @@ def services(stack: Stack, described: dict[str, Any]) -> list[dict[str, Any]]:
 
 def keys(root: Path, max_age: float) -> list[dict[str, Any]]:
     """Describe each key by what was recorded of it, never by itself."""
-    folder = root / "llm-proxy/keys"
     recorded = read(root / "llm-proxy/records/keys.json").get("keys", {})
     used = read(root / "llm-proxy/state/usage.json")
-    try:
-        names = set(os.listdir(folder))
-    except OSError:
-        names = set()
+    names = key_names(root)
     found = []
     for name in sorted({*names, *recorded}):
         record, use = recorded.get(name) or {}, used.get(name) or {}
@@ -141,7 +137,7 @@ def keys(root: Path, max_age: float) -> list[dict[str, Any]]:
 def canary_events(root: Path) -> dict[str, Any]:
     """Count the uses of a canary key among the newest events, and return the last one."""
     try:
-        with (root / "llm-proxy/state/events.jsonl").open("rb") as file:
+        with opened_plain(root / "llm-proxy/state/events.jsonl") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_BYTES))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
@@ -223,10 +219,8 @@ def problems(found: dict[str, Any]) -> list[str]:
             said.append(f"{one['service']} does not run the image that is described: deploy again")
     for one in found["keys"]:
         if not one["there"]:
-            limit = f"and {found['key_max_age_days']:g} are its limit (llm_proxy_key_max_age)"
-            said.append(f"The key {one['key']} is {one['age_days']:.0f} days old, {limit}")
+            said.append(f"The key {one['key']} is recorded, and its file is gone: deploy again")
         if one["too_old"]:
-            limit = f"and {found['key_max_age_days']:g} are its limit (llm_proxy_key_max_age)"
             limit = f"and {found['key_max_age_days']:g} are its limit (llm_proxy_key_max_age)"
             said.append(f"The key {one['key']} is {one['age_days']:.0f} days old, {limit}")
         if one["refused"]:
@@ -286,3 +280,8 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     """Report on the stack in ``stack_dir`` of ``project``; a key is old after ``key_max_age`` days."""
     found = report(Stack(question["stack_dir"], question["project"]), float(question["key_max_age"]))
     return {"changed": False, "report": found, "lines": lines(found)}
+
+
+def main(question: dict[str, Any]) -> dict[str, Any]:
+    """Return what came of it, and ``error``."""
+    return answered(answer, question)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploys import configuration
-from folder import Refusal, Stack, now, run, source, write
+from folder import Refusal, Stack, answered, now, run, source, write
 from sealed import MANIFEST, VERSION, check_password, need_gpg, read_back, seal
 from sessions import Sessions
 
@@ -128,3 +128,8 @@ def packed(sessions: Sessions, first: dict[str, str], target: Path, password: st
     if process.wait():
         raise Refusal(f"The sessions could not be read: {(complaint or ['no reason given'])[-1]}. No backup was made.", changed=True)
     return digest
+
+
+def main(question: dict[str, Any]) -> dict[str, Any]:
+    """Return what came of it, and ``error``."""
+    return answered(answer, question)
