@@ -9,10 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from testinfra.host import Host
 
-SCENARIO = Path(__file__).resolve().parents[1]
-ROOT = SCENARIO.parents[1]
+ROOT = Path(__file__).resolve().parents[3]
+# Any scenario's server that has a stack will do.
+SCENARIO = Path(os.environ.get("MOLECULE_SCENARIO_DIRECTORY") or ROOT / "molecule/lifecycle")
+SERVER = next(iter(yaml.safe_load((SCENARIO / "inventory/hosts.yml").read_text(encoding="utf-8"))["all"]["hosts"]))
 DIR = "/opt/ocweb"
 PASSWORD = "a password for tests alone"
 
@@ -20,7 +23,7 @@ sys.path.insert(0, str(ROOT / "tests/attacks"))
 
 from stack import SERVICES, Stack  # noqa: E402
 
-__all__ = ["DIR", "PASSWORD", "SERVICES", "Played", "Stack", "ask", "listing", "play", "state"]
+__all__ = ["DIR", "PASSWORD", "SERVER", "SERVICES", "Played", "Stack", "ask", "listing", "play", "state"]
 
 
 class Played:
@@ -78,7 +81,7 @@ def listing(host: Host) -> list[str]:
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Stack:
     """The stack on the server under test."""
-    return Stack(Host.get_host("docker://ocweb-life"))
+    return Stack(Host.get_host(f"docker://{SERVER}"))
 
 
 @pytest.fixture(scope="session")

@@ -85,6 +85,9 @@ def test_it_comes_back_elsewhere_and_can_be_used(stack: Stack, backup: str, sess
     stack.server.check_output("install --directory --owner=1234 --group=1234 /srv/elsewhere")
     deployed = play("site", ELSEWHERE)
     assert deployed.code == 0, deployed.said
+    nowhere = play("rollback", ELSEWHERE)
+    assert nowhere.code == 2
+    assert "There is no deploy to go back to: /opt/elsewhere/previous is not there yet." in nowhere.said
     other = Stack(stack.server, "elsewhere")
     other.backend("/session", {"title": "of the other"})
 

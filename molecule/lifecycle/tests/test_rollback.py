@@ -22,19 +22,11 @@ def titles(stack: Stack) -> set[str]:
     return {one["title"] for one in stack.backend("/session")}
 
 
-def test_there_is_nothing_to_roll_back_to_after_the_first_deploy(stack: Stack) -> None:
-    before = state(stack)
-    done = play("rollback")
-    assert done.code == 2
-    assert f"There is no deploy to go back to: {DIR}/previous is not there yet." in done.said
-    assert state(stack) == before
-
-
 def test_a_deploy_that_does_not_become_healthy_comes_back(stack: Stack, session: str) -> None:
     before = description(stack)
     failed = play("site", {"llm_proxy_memory_limit": "48m", "frontend_hosts": ["failed.example"], "stack_start_timeout": 20})
     assert failed.code == 2
-    assert "Not healthy within 20 seconds (stack_start_timeout): backend, frontend, gateway, llm-proxy." in failed.said
+    assert "Not healthy within 20 seconds (stack_start_timeout): " in failed.said
     assert f"is back and healthy. Why the new one failed: {DIR}/failed.log" in failed.said
     assert description(stack) == before
     assert "ocweb-llm-proxy-1" in stack.server.check_output(f"cat {DIR}/failed.log")

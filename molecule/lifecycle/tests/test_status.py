@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
-from conftest import ROOT, SERVICES, Stack, play, state
+from conftest import ROOT, SERVER, SERVICES, Stack, play, state
 
 
 def report() -> dict[str, Any]:
     """Return what the last report says of the server."""
-    found: dict[str, Any] = json.loads((ROOT / "artifacts/status/ocweb-life.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((ROOT / f"artifacts/status/{SERVER}.json").read_text(encoding="utf-8"))
     return found
 
 

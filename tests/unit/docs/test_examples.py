@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 # What a reader's vault would hold.
-VAULT = dict.fromkeys(["vault_anthropic_api_key", "vault_openai_api_key", "vault_mistral_api_key"], "a-key")
+VAULT = dict.fromkeys(["vault_anthropic_api_key", "vault_openai_api_key", "vault_mistral_api_key", "vault_backup_password"], "a-key")
 
 
 def blocks(language: str) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -144,15 +145,15 @@ class Stack:
             *(["--force-recreate"] if recreate else []),
         ]
         done = self.compose("up", "--no-start", *options, timeout=None)
-        if done.returncode == 0:
-            run("docker", "start", *(one["id"] for one in self.containers()), timeout=None)
-            done = self.compose("up", "--detach", "--no-build", "--no-recreate", "--wait", "--wait-timeout", str(seconds), timeout=None)
-        wanted = self.model().get("services", {})
-        well = {one["service"] for one in self.containers() if one["health"] == "healthy"}
-        unwell = ", ".join(sorted(set(wanted) - well))
-        if unwell or not wanted:
-            return f"{unwell or 'none'} ({(done.stderr.strip().splitlines() or ['Compose gave no reason'])[-1].strip()})"
-        return ""
+        wanted = set(self.model().get("services", {}))
+        if done.returncode or not wanted:
+            return f"none ({(done.stderr.strip().splitlines() or ['Compose gave no reason'])[-1].strip()})"
+        run("docker", "start", *(one["id"] for one in self.containers()), timeout=None)
+        # Compose gives up on a service at its first word of being unwell, which a slow start may be.
+        end = time.monotonic() + seconds
+        while (unwell := wanted - {one["service"] for one in self.containers() if one["health"] == "healthy"}) and time.monotonic() < end:
+            time.sleep(0.2)
+        return ", ".join(sorted(unwell))
 
     def containers(self) -> list[dict[str, Any]]:
         """Describe the project's containers, in the order of their services: ids, states, images, published ports."""
