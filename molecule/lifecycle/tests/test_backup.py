@@ -14,7 +14,7 @@ ELSEWHERE: dict[str, object] = {
     "backend_gitconfig": "",
     "backend_ssh_dir": "",
 }
-GPG = "gpg --batch --quiet --pinentry-mode loopback --passphrase-file /run/password"
+GPG = "gpg --batch --quiet --no-symkey-cache --pinentry-mode loopback --passphrase-file /run/password"
 # Opens a backup, changes its manifest, and seals it again.
 REPACK = f"""
 set -e; work=$(mktemp -d); cd "$work"

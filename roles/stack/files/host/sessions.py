@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -27,6 +28,7 @@ MAGIC = b"SQLite format 3\0"
 # Made anew where they are missing: they are no one's work.
 LEFT_OUT = (".cache", ".local/state/opencode/locks", ".local/share/opencode/log", ".gitconfig", ".ssh")
 SMALL = 64 * 2**20
+NAME = re.compile(r"[\w.-]{1,100}")
 
 
 class Sessions:
@@ -93,7 +95,9 @@ def changes(path: Path) -> list[str]:
         return []
     with contextlib.closing(sqlite3.connect(path, timeout=30)) as database:
         known = database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'migration'").fetchone()[0]
-        return sorted(str(row[0]) for row in database.execute("SELECT id FROM migration")) if known else []
+        names = [str(row[0]) for row in database.execute("SELECT id FROM migration")] if known else []
+    # They are shown to people, and the agent may have written them.
+    return sorted(name if NAME.fullmatch(name) else "one with an odd name" for name in names)
 
 
 def copy_out() -> None:
