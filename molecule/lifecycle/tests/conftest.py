@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "tests/attacks"))
 
 from stack import SERVICES, Stack  # noqa: E402
 
-__all__ = ["DIR", "PASSWORD", "SERVER", "SERVICES", "Played", "Stack", "ask", "listing", "play", "state"]
+__all__ = ["DIR", "ELSEWHERE", "PASSWORD", "SERVER", "SERVICES", "Elsewhere", "Played", "Stack", "ask", "listing", "play", "state"]
 
 
 class Played:
@@ -82,6 +82,40 @@ def listing(host: Host) -> list[str]:
 def stack(request: pytest.FixtureRequest) -> Stack:
     """The stack on the server under test."""
     return Stack(Host.get_host(f"docker://{SERVER}"))
+
+
+ELSEWHERE: dict[str, object] = {
+    "stack_dir": "/opt/elsewhere",
+    "stack_project": "elsewhere",
+    "frontend_port": 3001,
+    "backend_workspace": "/srv/elsewhere",
+    # Nobody's folders: the server's person works on the first stack.
+    "backend_gitconfig": "",
+    "backend_ssh_dir": "",
+}
+
+
+class Elsewhere(Stack):
+    """A second stack on the server, and what was there before it."""
+
+    before: list[str]
+
+
+@pytest.fixture(scope="session")
+def elsewhere(stack: Stack) -> Elsewhere:
+    """A second stack, for user 1234, from the first one's images by the names that it would build them under."""
+    other = Elsewhere(stack.server, "elsewhere")
+    other.before = listing(stack.server)
+    stack.server.check_output("install --directory --owner=1234 --group=1234 /srv/elsewhere")
+    wanted = re.findall(r"localhost/elsewhere/([\w-]+):(\w+)", play("site", ELSEWHERE, "--check").said)
+    assert {service for service, _ in wanted} == set(SERVICES)
+    for service, tag in set(wanted):
+        stack.server.check_output(
+            f"docker tag $(docker image ls --quiet localhost/ocweb/{service} | head -n 1) localhost/elsewhere/{service}:{tag}"
+        )
+    done = play("site", ELSEWHERE)
+    assert done.code == 0, done.said
+    return other
 
 
 @pytest.fixture(scope="session")

@@ -3,17 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from conftest import DIR, PASSWORD, Stack, ask, play, state
+from conftest import DIR, ELSEWHERE, PASSWORD, Elsewhere, Stack, ask, play, state
 
-ELSEWHERE: dict[str, object] = {
-    "stack_dir": "/opt/elsewhere",
-    "stack_project": "elsewhere",
-    "frontend_port": 3001,
-    "backend_workspace": "/srv/elsewhere",
-    # Nobody's folders: the server's person works on the first stack.
-    "backend_gitconfig": "",
-    "backend_ssh_dir": "",
-}
 GPG = "gpg --batch --quiet --no-symkey-cache --pinentry-mode loopback --passphrase-file /run/password"
 # Opens a backup, changes its manifest, and seals it again.
 REPACK = f"""
@@ -81,14 +72,11 @@ def test_one_that_is_not_right_changes_nothing(stack: Stack, backup: str, spoilt
     stack.server.check_output("rm /var/backups/spoilt")
 
 
-def test_it_comes_back_elsewhere_and_can_be_used(stack: Stack, backup: str, session: str) -> None:
-    stack.server.check_output("install --directory --owner=1234 --group=1234 /srv/elsewhere")
-    deployed = play("site", ELSEWHERE)
-    assert deployed.code == 0, deployed.said
+def test_it_comes_back_elsewhere_and_can_be_used(stack: Stack, backup: str, session: str, elsewhere: Elsewhere) -> None:
+    other = elsewhere
     nowhere = play("rollback", ELSEWHERE)
     assert nowhere.code == 2
     assert "There is no deploy to go back to: /opt/elsewhere/previous is not there yet." in nowhere.said
-    other = Stack(stack.server, "elsewhere")
     other.backend("/session", {"title": "of the other"})
 
     dry = play("restore", {**ELSEWHERE, "stack_restore_file": backup, "stack_restore_workspace": True}, "--check")
