@@ -31,6 +31,21 @@ rekey: .venv/deploy.stamp ## give the vaults of INVENTORY another password
 hooks: ## refuse commits that hold keys, passwords or vaults in the clear
 	python3 files/vault/vault_check.py --install
 
+status: .venv/deploy.stamp ## say how the deployed stack is: versions, health, ports, keys, disk, backups
+	$(PLAY) playbooks/status.yml $(ARGS)
+
+rollback: .venv/deploy.stamp ## bring the deploy before the last one back, in seconds
+	$(PLAY) playbooks/rollback.yml $(ARGS)
+
+backup: .venv/deploy.stamp ## back up sessions and configuration, encrypted, while the stack runs
+	$(PLAY) playbooks/backup.yml $(ARGS)
+
+restore: .venv/deploy.stamp ## bring a backup's sessions back
+	$(PLAY) playbooks/restore.yml $(ARGS)
+
+remove: .venv/deploy.stamp ## remove the stack with its sessions and keys; the workspace and the engine stay
+	$(PLAY) playbooks/remove.yml $(ARGS)
+
 test: test-quick test-proxy test-opencode test-molecule test-isolation ## every test: the quick ones, then real servers (about 21 minutes)
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
@@ -47,6 +62,9 @@ test-molecule: .venv/test.stamp ## the whole stack on a bare server, seen throug
 
 test-isolation: .venv/test.stamp ## the stack under attack, on a bare server between a fake internet and a neighbour
 	tests/molecule isolation
+
+test-lifecycle: .venv/test.stamp ## a stack's life: a failed deploy, rollback, backup, restore elsewhere, removal
+	tests/molecule lifecycle
 
 test-mutations: .venv/test.stamp ## take each protection away, and see that the attack on it succeeds (about 12 minutes)
 	tests/molecule mutations
@@ -67,4 +85,4 @@ clean: ## remove the Python environment (never a deployed stack)
 	.config/environment $*
 	touch $@
 
-.PHONY: help deploy check verify keys rekey hooks test test-quick test-proxy test-opencode test-molecule test-isolation test-mutations bench docs build clean
+.PHONY: help deploy check verify keys rekey hooks status rollback backup restore remove test test-quick test-proxy test-opencode test-molecule test-isolation test-lifecycle test-mutations bench docs build clean

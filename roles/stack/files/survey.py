@@ -307,6 +307,20 @@ def overlap(path: str, folder: str) -> bool:
     return bool(path) and os.path.commonpath(resolved) in resolved
 
 
+def last_deploy(folder: str) -> tuple[dict[str, str], bool]:
+    """Return the images of the last deploy that was healthy, and whether what is described now is that one (see deploys.py)."""
+    try:
+        with open(os.path.join(folder, "deployed/deploy.json"), encoding="utf-8") as record:
+            images = json.load(record)["images"]
+        with (
+            open(os.path.join(folder, "deployed/compose.yml"), encoding="utf-8") as kept,
+            open(os.path.join(folder, "compose.yml"), encoding="utf-8") as now,
+        ):
+            return images, kept.read() == now.read()
+    except (OSError, ValueError, KeyError):
+        return {}, False
+
+
 def free(path: str) -> int:
     """Return the free bytes of the file system that will hold the path."""
     while path and not os.path.exists(path):
@@ -341,6 +355,7 @@ def main() -> None:
     host["exposed"] = {variable: exposure(found["path"]) for variable, found in mounted.items()}
     host["private_upstreams"] = private(question["upstreams"])
     host["deployed"] = os.path.exists(os.path.join(host["stack_dir"], "compose.yml"))
+    host["deployed_images"], host["deploy_kept"] = last_deploy(host["stack_dir"])
     host["free"] = {
         "stack_dir": free(host["stack_dir"]),
         "engine": free(host["engine"]["root"] or "/var/lib/docker"),

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[3]
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 # What a reader's vault would hold.
 VAULT = {f"vault_{name}_api_key": f"a-key-for-{name}" for name in ("anthropic", "openai", "openai_team", "openai_spare", "mistral")}
+VAULT["vault_backup_password"] = "a-password-for-backups"
 
 
 def blocks(language: str) -> list[tuple[str, str]]:

@@ -252,3 +252,14 @@ def test_what_lies_in_the_stacks_folder_or_around_it_is_told(path: str, overlaps
 @pytest.mark.parametrize("path", ["{}", "{}/not/yet/there", "relative", ""])
 def test_free_space_is_that_of_the_nearest_folder_there_is(tmp_path: Path, path: str) -> None:
     assert survey.free(path.format(tmp_path)) > 0
+
+
+def test_a_deploy_is_the_last_good_one_as_long_as_nothing_else_is_described(tmp_path: Path) -> None:
+    assert survey.last_deploy(str(tmp_path)) == ({}, False)
+    (tmp_path / "deployed").mkdir()
+    (tmp_path / "deployed/deploy.json").write_text('{"images": {"backend": "one"}}', encoding="utf-8")
+    for path in (tmp_path / "deployed/compose.yml", tmp_path / "compose.yml"):
+        path.write_text("one", encoding="utf-8")
+    assert survey.last_deploy(str(tmp_path)) == ({"backend": "one"}, True)
+    (tmp_path / "compose.yml").write_text("two", encoding="utf-8")
+    assert survey.last_deploy(str(tmp_path)) == ({"backend": "one"}, False)
