@@ -16,6 +16,9 @@ help: ## this list
 deploy: .venv/deploy.stamp ## deploy to INVENTORY (default: this machine, with a demo model)
 	$(PLAY) site.yml $(ARGS)
 
+dev: .venv/deploy.stamp ## deploy in development mode: edits in SOURCE (a folder on the host; without it, a clone) show at once
+	$(PLAY) site.yml --extra-vars '{"stack_mode": "development"$(if $(SOURCE),$(COMMA) "frontend_source": {"folder": "$(SOURCE)"})}' $(ARGS)
+
 check: .venv/deploy.stamp ## say what `make deploy` would change, and change nothing
 	$(PLAY) site.yml --check --diff $(ARGS)
 
@@ -67,4 +70,4 @@ clean: ## remove the Python environment (never a deployed stack)
 	.config/environment $*
 	touch $@
 
-.PHONY: help deploy check verify keys rekey hooks test test-quick test-proxy test-opencode test-molecule test-isolation test-mutations bench docs build clean
+.PHONY: help deploy dev check verify keys rekey hooks test test-quick test-proxy test-opencode test-molecule test-isolation test-mutations bench docs build clean

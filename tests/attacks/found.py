@@ -208,8 +208,13 @@ def found(told: Told) -> Found:
     foreign = {name for networks in told.on.values() for name in networks} - set(told.networks) - set(MEMBERS)
     seen = {**dict.fromkeys(foreign, FOREIGN), **told.networks}
     return Found(
-        services=tuple(service(name, told.containers.get(name), told.image(name), told.versions.get(name, ""), development) for name in told.services),
-        networks=tuple(network(name, seen.get(name), told.members(name), guests.get(name, ())) for name in (*MEMBERS, *sorted(set(seen) - set(MEMBERS)))),
+        services=tuple(
+            service(name, told.containers.get(name), told.image(name), told.versions.get(name, ""), development) for name in told.services
+        ),
+        networks=tuple(
+            network(name, seen.get(name), told.members(name), guests.get(name, ()))
+            for name in (*MEMBERS, *sorted(set(seen) - set(MEMBERS)))
+        ),
         engine=told.engine,
         opened=opened(told.containers) if development else (),
     )

@@ -68,7 +68,9 @@ def install(namespace: dict[str, Any]) -> None:
         """The stack on the server under attack; only in the test bed it changes between two files of attacks."""
         if pytestconfig.getoption("--bed"):
             stacks.clear()
-        return stacks.setdefault(str(host.backend), Stack(host, pytestconfig.getoption("--stack-project"), pytestconfig.getoption("--stack-mode")))
+        return stacks.setdefault(
+            str(host.backend), Stack(host, pytestconfig.getoption("--stack-project"), pytestconfig.getoption("--stack-mode"))
+        )
 
     fixtures(namespace)
     namespace.update(

@@ -1,5 +1,6 @@
 """What development opens is open to whom it is meant for, and to nobody else. Only tried where stack_mode is development."""
 
+import pytest
 from stack import Stack
 from suite import control
 from test_edge import page
@@ -24,10 +25,11 @@ def debug_port(stack: Stack) -> str:
 def test_the_debug_port_wants_the_password(stack: Stack) -> None:
     """Calls the agent's server at its debug port, without its password and with it."""
     if not stack.debugged:
-        return
+        pytest.skip("there is no debug port")
     url = f"http://localhost:{debug_port(stack)}/config"
     assert stack.statuses([[url], ["--user", "opencode:guess", url]]) == ["401", "401"]
-    signed = f"""printf 'user = "opencode:%s"' "$(cat {stack.folder}/backend/secrets/password)" | curl --config - --silent --fail --output /dev/null {url}"""
+    said = """printf 'user = "opencode:%s"' "$(cat {}/backend/secrets/password)" | curl --config - --silent --fail --output /dev/null {}"""
+    signed = said.format(stack.folder, url)
     assert stack.server.run(signed).rc == 0
 
 
@@ -35,7 +37,7 @@ def test_the_debug_port_wants_the_password(stack: Stack) -> None:
 def test_no_page_may_call_the_debug_port(stack: Stack) -> None:
     """Calls the agent's server at its debug port as a page of any origin does, and by a name that was rebound to it."""
     if not stack.debugged:
-        return
+        pytest.skip("there is no debug port")
     port = debug_port(stack)
     url = f"http://localhost:{port}/session"
     pages = [[*(word.format(port=port) for word in words), "--request", method, url] for words in PAGES for method in ("GET", "POST")]

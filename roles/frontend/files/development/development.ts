@@ -7,7 +7,7 @@ const { OPENCODE_SERVER_URL, OPENCODE_WEB_HOST, OPENCODE_WEB_PORT, OPENCODE_SERV
 
 const adapted = Bun.serve({
   hostname: "127.0.0.1",
-  port: 4096,
+  port: 0,
   // An event stream may be silent for long.
   idleTimeout: 0,
 
