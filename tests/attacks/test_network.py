@@ -60,7 +60,9 @@ def listeners(stack: Stack, service: str) -> set[tuple[str, int]]:
 def test_each_link_of_the_chain_reaches_the_next(stack: Stack) -> None:
     """Calls whom it may call, so that the silence of the others means something."""
     for (source, target), port in relations(stack).items():
-        assert stack.answered(source, [(target, port)]), f"{source} to {target}"
+        # Where two share a second network, as gateway and frontend do for the debug port, the plain name leads to either.
+        name = "frontend-web" if target == "frontend" else target
+        assert stack.answered(source, [(name, port)]), f"{source} to {target}"
 
 
 @control("relations")
