@@ -16,6 +16,9 @@ help: ## this list
 deploy: .venv/deploy.stamp ## deploy to INVENTORY (default: this machine, with a demo model)
 	$(PLAY) site.yml $(ARGS)
 
+dev: .venv/deploy.stamp ## deploy in development mode: edits in SOURCE (a folder on the host; without it, a clone) show at once
+	$(PLAY) site.yml --extra-vars '{"stack_mode": "development"$(if $(SOURCE),$(COMMA) "frontend_source": {"folder": "$(SOURCE)"})}' $(ARGS)
+
 check: .venv/deploy.stamp ## say what `make deploy` would change, and change nothing
 	$(PLAY) site.yml --check --diff $(ARGS)
 
@@ -85,4 +88,4 @@ clean: ## remove the Python environment (never a deployed stack)
 	.config/environment $*
 	touch $@
 
-.PHONY: help deploy check verify keys rekey hooks status rollback backup restore remove test test-quick test-proxy test-opencode test-molecule test-isolation test-lifecycle test-mutations bench docs build clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*##.*/\1/p' $(firstword $(MAKEFILE_LIST)))
