@@ -78,7 +78,8 @@ class Fleet:
     def put(self, host: str, keys: Keys) -> None:
         """Write a host's keys into its vault; `keys` may be those of some providers."""
         self.keys[host] = {**self.keys[host], **keys}
-        text = yaml.safe_dump({f"vault_{name}_api_key": key for name, key in self.keys[host].items()})
+        # A key may look like a template, and is none; JSON is YAML.
+        text = "".join(f"vault_{name}_api_key: !unsafe {json.dumps(key)}\n" for name, key in self.keys[host].items())
         file = self.inventory / "host_vars" / host / "vault.yml"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(self.vault.encrypt(text))
