@@ -1,12 +1,16 @@
 """Load on a stack: people's requests, streams among them, from the backend's container through the whole chain to the fake providers."""
 
 import json
+import os
 import re
 import shlex
+import time
 from dataclasses import dataclass, field
 
 from bed import Internet, Server
 
+# `full` is what `make bench` measures; the tests are content with less.
+FULL = os.environ.get("OCWEB_LOAD") == "full"
 MODELS = {"openai": "gpt", "anthropic": "claude", "gemini": "gemini", "house": "house"}
 FOLDER = "/tmp/load"
 URL = "http://llm-proxy:4000/v1/chat/completions"
@@ -75,6 +79,16 @@ class Load:
         while self.internet.ask("/streams", {})["open"] < self.wanted + SPARE:
             pass
         self.internet.ask("/streams", {})
+
+    def wait_for(self, count: int) -> None:
+        """Wait until the providers have answered so many requests since they forgot what was before."""
+        while self.answered() < count:
+            time.sleep(0.5)
+
+    def answered(self) -> int:
+        """Return how many requests the providers have answered."""
+        accounts = self.internet.accounts().values()
+        return sum(use["statuses"].get("200", 0) for account in accounts for use in account["keys"].values())
 
     def fewest(self) -> int:
         """Return how few streams were open at any time since the last question, or since the start."""
