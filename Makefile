@@ -51,8 +51,17 @@ test-isolation: .venv/test.stamp ## the stack under attack, on a bare server bet
 test-mutations: .venv/test.stamp ## take each protection away, and see that the attack on it succeeds (about 12 minutes)
 	tests/molecule mutations
 
-bench: .venv/deploy.stamp ## measure the deployed stack: start times, sizes, memory, a re-run
-	tests/bench
+bench: bench-stack bench-rotation ## measure both
+
+bench-stack: .venv/deploy.stamp ## measure the deployed stack: start times, sizes, memory, a re-run
+	tests/bench $(INVENTORY)
+
+bench-rotation: .venv/test.stamp ## measure 20 rotations under 10,000 requests, on a bare server (about 12 minutes)
+	OCWEB_LOAD=full tests/molecule rotation
+	cat artifacts/rotation.md
+
+test-rotation: .venv/test.stamp ## keys that rotate under load, on a bare server in a fake internet (part of test-isolation)
+	tests/molecule rotation
 
 docs: .venv/test.stamp ## write the roles' READMEs anew from their variables
 	.venv/bin/python tests/role_docs.py --write
@@ -67,4 +76,4 @@ clean: ## remove the Python environment (never a deployed stack)
 	.config/environment $*
 	touch $@
 
-.PHONY: help deploy check verify keys rekey hooks test test-quick test-proxy test-opencode test-molecule test-isolation test-mutations bench docs build clean
+.PHONY: help deploy check verify keys rekey hooks test test-quick test-proxy test-opencode test-molecule test-isolation test-rotation test-mutations bench bench-stack bench-rotation docs build clean

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ ROTATIONS, REQUESTS, RATE = (20, 10_000, 9.0) if FULL else (6, 1_000, 4.0)
 STREAMS = 20
 # Everyone who waits for a container, or looks for a key in it, waits for this machine too.
 SOON = 1.0
+ARTIFACT = ROOT / "artifacts" / "rotation.md"
 NAMES = ["openai", "anthropic", "gemini", "house.main"]
 
 
@@ -42,6 +44,26 @@ class Busy:
     after: str = ""
 
 
+def seconds_until_used(rotation: Rotation, fleet: Fleet) -> float:
+    """Return how long after it came into its place a key was first used at its provider."""
+    return float(fleet.uses(rotation.name.partition(".")[0])[fingerprint(rotation.new)]["first"] - rotation.landed)
+
+
+def table(busy: Busy, fleet: Fleet) -> str:
+    """Return the figures, for docs/performance.md."""
+    used = [seconds_until_used(one, fleet) for one in busy.rotations]
+    plays = [one.run.seconds for one in busy.rotations]
+    rows = {
+        "requests, of which streams": f"{busy.answers.count}, {sum(busy.answers.streams.values())}",
+        "failed": str(len(busy.answers.failed)),
+        "streams open at any time, at least": str(busy.fewest),
+        "rotations": str(len(busy.rotations)),
+        "from a key's file in its place to its first use, median and longest": f"{median(used):.2f}, {max(used):.2f} s",
+        "the play for one host, median and longest": f"{median(plays):.1f}, {max(plays):.1f} s",
+    }
+    return "| What | Measured |\n|---|---:|\n" + "".join(f"| {what} | {figure} |\n" for what, figure in rows.items())
+
+
 @pytest.fixture(scope="module")
 def busy(deployed: tuple[Fleet, Run]) -> Busy:
     """The first host's keys are rotated one after the other, while people work with all of its models."""
@@ -61,10 +83,8 @@ def busy(deployed: tuple[Fleet, Run]) -> Busy:
     found.fewest = load.fewest()
     found.answers = load.stop()
     found.after = fleet.containers(FIRST)
-    for one in found.rotations:
-        use = fleet.uses(one.name.partition(".")[0])[fingerprint(one.new)]
-        print(f"{one.name}: in use {use['first'] - one.landed:.3f} s after it landed, the play took {one.run.seconds:.1f} s")
-    print(f"{found.answers.count} requests, {len(found.answers.failed)} failed, at least {found.fewest} streams open")
+    ARTIFACT.parent.mkdir(parents=True, exist_ok=True)
+    ARTIFACT.write_text(table(found, fleet), encoding="utf-8")
     return found
 
 
@@ -79,7 +99,7 @@ def test_many_streams_are_open_all_the_time(busy: Busy) -> None:
 
 
 def test_a_new_key_is_used_within_a_second(busy: Busy, fleet: Fleet) -> None:
-    late = {one.name: fleet.uses(one.name.partition(".")[0])[fingerprint(one.new)]["first"] - one.landed for one in busy.rotations}
+    late = {one.name: seconds_until_used(one, fleet) for one in busy.rotations}
     assert {name: seconds for name, seconds in late.items() if not 0 <= seconds < SOON} == {}
 
 
