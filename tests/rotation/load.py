@@ -15,6 +15,7 @@ MODELS = {"openai": "gpt", "anthropic": "claude", "gemini": "gemini", "house": "
 FOLDER = "/tmp/load"
 URL = "http://llm-proxy:4000/v1/chat/completions"
 MARK = "@@answer@@"
+BEGIN = "@@begin@@"
 # So many streams more than asked for: that many may be between two answers at a time.
 SPARE = 8
 
@@ -22,8 +23,9 @@ SPARE = 8
 LANES = rf"""
 rm -rf {FOLDER}; mkdir {FOLDER}; cd {FOLDER}
 ask() {{
-  curl --silent --max-time 60 --header 'Content-Type: application/json' --rate "$2" --data "$1" \
-    --write-out '\n{MARK} %{{http_code}} %{{exitcode}} %{{errormsg}}\n' '{URL}#[1-10]'
+  printf '\n{BEGIN} %s\n' "$EPOCHREALTIME"
+  curl --silent --max-time 120 --header 'Content-Type: application/json' --rate "$2" --data "$1" \
+    --write-out '\n{MARK} %{{http_code}} %{{exitcode}} %{{time_starttransfer}} %{{time_total}} %{{errormsg}}\n' '{URL}#[1-10]'
 }}
 lane() {{ while [ ! -e stop ]; do ask "$2" "$3" >>"$1"; done; }}
 """
@@ -40,6 +42,19 @@ class Answers:
     plain: dict[str, int] = field(default_factory=dict)
     streams: dict[str, int] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    # From when to when each stream was open, in seconds since the epoch.
+    open: list[tuple[float, float]] = field(default_factory=list)
+
+    def fewest(self, begin: float, end: float) -> int:
+        """Return how few streams were open at any time between two moments, as those saw it who asked."""
+        steps = sorted([(first, 1) for first, _ in self.open] + [(last, -1) for _, last in self.open])
+        now = sum(step for at, step in steps if at <= begin)
+        found = now
+        for at, step in steps:
+            if begin < at <= end:
+                now += step
+                found = min(found, now)
+        return found
 
     @property
     def count(self) -> int:
@@ -65,6 +80,7 @@ class Load:
             script += self._lane(list(MODELS)[number % len(MODELS)], f"SLOW:{6 + number % 3}", "1000/s", stream=True)
         for provider in MODELS:
             script += self._lane(provider, "hello", f"{round(rate * 60)}/m", stream=False)
+        self.streaming = [name for name, (_, stream) in self.lanes.items() if stream]
         self.script = f"{script}wait; touch ended"
 
     def _lane(self, provider: str, prompt: str, rate: str, stream: bool) -> str:
@@ -76,9 +92,8 @@ class Load:
     def start(self) -> None:
         """Begin, and come back once all streams are open."""
         self.server.output("docker", "exec", "--detach", self.container, "bash", "-c", self.script)
-        while self.internet.ask("/streams", {})["open"] < self.wanted + SPARE:
-            pass
-        self.internet.ask("/streams", {})
+        every = f"cd {FOLDER}; until [ $(grep -l '^data:' {' '.join(self.streaming)} 2>/dev/null | wc -l) = {len(self.streaming)} ]; do sleep 0.1; done"
+        self.server.output("docker", "exec", self.container, "timeout", "60", "bash", "-c", every)
 
     def wait_for(self, count: int) -> None:
         """Wait until the providers have answered so many requests since they forgot what was before."""
@@ -90,10 +105,6 @@ class Load:
         accounts = self.internet.accounts().values()
         return sum(use["statuses"].get("200", 0) for account in accounts for use in account["keys"].values())
 
-    def fewest(self) -> int:
-        """Return how few streams were open at any time since the last question, or since the start."""
-        return int(self.internet.ask("/streams", {})["fewest"])
-
     def stop(self) -> Answers:
         """End it once every request is answered, and look at each answer."""
         said = self.server.output("docker", "exec", self.container, "timeout", "120", "bash", "-c", COLLECT, timeout=150)
@@ -101,12 +112,19 @@ class Load:
         for part in said.split("@@lane@@ ")[1:]:
             name, _, text = part.partition("\n")
             provider, stream = self.lanes[name]
-            for body, outcome in re.findall(rf"(.*?)\n{MARK} ([^\n]*)\n", text, re.DOTALL):
-                if wrong := trouble(outcome, body, stream):
-                    found.failed.append(f"{provider} {'stream' if stream else 'plain'}: {wrong}")
-                else:
-                    kind = found.streams if stream else found.plain
-                    kind[provider] = kind.get(provider, 0) + 1
+            for batch in text.split(f"\n{BEGIN} ")[1:]:
+                begin, _, rest = batch.partition("\n")
+                at = float(begin)
+                for body, outcome in re.findall(rf"(.*?)\n{MARK} ([^\n]*)\n", rest, re.DOTALL):
+                    first, last = map(float, outcome.split(" ")[2:4])
+                    if stream:
+                        found.open.append((at + first, at + last))
+                    at += last
+                    if wrong := trouble(outcome, body, stream):
+                        found.failed.append(f"{provider} {'stream' if stream else 'plain'}: {wrong}")
+                    else:
+                        kind = found.streams if stream else found.plain
+                        kind[provider] = kind.get(provider, 0) + 1
         return found
 
 
