@@ -92,7 +92,8 @@ class Load:
     def start(self) -> None:
         """Begin, and come back once all streams are open."""
         self.server.output("docker", "exec", "--detach", self.container, "bash", "-c", self.script)
-        every = f"cd {FOLDER}; until [ $(grep -l '^data:' {' '.join(self.streaming)} 2>/dev/null | wc -l) = {len(self.streaming)} ]; do sleep 0.1; done"
+        begun = f"grep -l '^data:' {' '.join(self.streaming)} 2>/dev/null | wc -l"
+        every = f"cd {FOLDER}; until [ $({begun}) = {len(self.streaming)} ]; do sleep 0.1; done"
         self.server.output("docker", "exec", self.container, "timeout", "60", "bash", "-c", every)
 
     def wait_for(self, count: int) -> None:
