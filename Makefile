@@ -72,8 +72,17 @@ test-lifecycle: .venv/test.stamp ## a stack's life: a failed deploy, rollback, b
 test-mutations: .venv/test.stamp ## take each protection away, and see that the attack on it succeeds (about 12 minutes)
 	tests/molecule mutations
 
-bench: .venv/deploy.stamp ## measure the deployed stack: start times, sizes, memory, a re-run
-	tests/bench
+bench: bench-stack bench-rotation ## measure both
+
+bench-stack: .venv/deploy.stamp ## measure the deployed stack: start times, sizes, memory, a re-run
+	tests/bench $(INVENTORY)
+
+bench-rotation: .venv/test.stamp ## measure 20 rotations under 10,000 requests, on a bare server (about 12 minutes)
+	OCWEB_LOAD=full tests/molecule rotation
+	cat artifacts/rotation.md
+
+test-rotation: .venv/test.stamp ## keys that rotate under load, on a bare server in a fake internet (part of test-isolation)
+	tests/molecule rotation
 
 docs: .venv/test.stamp ## write the roles' READMEs anew from their variables
 	.venv/bin/python tests/role_docs.py --write
