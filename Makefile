@@ -69,6 +69,9 @@ test-isolation: .venv/test.stamp ## the stack under attack, on a bare server bet
 test-lifecycle: .venv/test.stamp ## a stack's life: a failed deploy, rollback, backup, restore elsewhere, removal
 	tests/molecule lifecycle
 
+test-faults: .venv/test.stamp ## deploys that are killed at each of their tasks, full disks, changes by hand
+	tests/molecule faults
+
 test-mutations: .venv/test.stamp ## take each protection away, and see that the attack on it succeeds (about 12 minutes)
 	tests/molecule mutations
 
