@@ -63,7 +63,7 @@ test-opencode: .venv/test.stamp ## what the real OpenCode sends passes the proxy
 test-molecule: .venv/test.stamp ## the whole stack on a bare server, seen through a real browser
 	tests/molecule
 
-test-isolation: .venv/test.stamp ## the stack under attack, on a bare server between a fake internet and a neighbour
+test-isolation: .venv/test.stamp ## the stack under attack, and its keys rotated under load, on a bare server between a fake internet and a neighbour
 	tests/molecule isolation
 
 test-lifecycle: .venv/test.stamp ## a stack's life: a failed deploy, rollback, backup, restore elsewhere, removal

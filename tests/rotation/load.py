@@ -25,9 +25,9 @@ rm -rf {FOLDER}; mkdir {FOLDER}; cd {FOLDER}
 ask() {{
   printf '\n{BEGIN} %s\n' "$EPOCHREALTIME"
   curl --silent --max-time 120 --header 'Content-Type: application/json' --rate "$2" --data "$1" \
-    --write-out '\n{MARK} %{{http_code}} %{{exitcode}} %{{time_starttransfer}} %{{time_total}} %{{errormsg}}\n' '{URL}#[1-10]'
+    --write-out '\n{MARK} %{{http_code}} %{{exitcode}} %{{time_starttransfer}} %{{time_total}} %{{errormsg}}\n' '{URL}#[1-'"$3"']'
 }}
-lane() {{ while [ ! -e stop ]; do ask "$2" "$3" >>"$1"; done; }}
+lane() {{ while [ ! -e stop ]; do ask "$2" "$3" "$4" >>"$1"; done; }}
 """
 COLLECT = f"""
 cd {FOLDER}; touch stop; until [ -e ended ]; do sleep 0.1; done
@@ -87,7 +87,7 @@ class Load:
         name = f"lane-{len(self.lanes)}"
         self.lanes[name] = (provider, stream)
         body = {"model": MODELS[provider], "stream": stream, "messages": [{"role": "user", "content": prompt}]}
-        return f"lane {name} {shlex.quote(json.dumps(body))} {rate} &\n"
+        return f"lane {name} {shlex.quote(json.dumps(body))} {rate} {1 if stream else 10} &\n"
 
     def start(self) -> None:
         """Begin, and come back once all streams are open."""
@@ -108,7 +108,7 @@ class Load:
 
     def stop(self) -> Answers:
         """End it once every request is answered, and look at each answer."""
-        said = self.server.output("docker", "exec", self.container, "timeout", "120", "bash", "-c", COLLECT, timeout=150)
+        said = self.server.output("docker", "exec", self.container, "timeout", "240", "bash", "-c", COLLECT, timeout=300)
         found = Answers()
         for part in said.split("@@lane@@ ")[1:]:
             name, _, text = part.partition("\n")
