@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from conftest import DIR, ELSEWHERE, PASSWORD, Elsewhere, Stack, ask, play, state
 
-GPG = "gpg --batch --quiet --no-symkey-cache --pinentry-mode loopback --passphrase-file /run/password"
+GPG = "gpg --batch --quiet --s2k-count 65011712 --pinentry-mode loopback --passphrase-file /run/password"
 # Opens a backup, changes its manifest, and seals it again.
 REPACK = f"""
 set -e; work=$(mktemp -d); cd "$work"
