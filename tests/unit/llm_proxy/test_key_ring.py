@@ -56,7 +56,7 @@ def test_a_key_is_read_anew_and_without_its_newline(tmp_path: Path) -> None:
         assert ring.choose("openai").secret == content.strip()
 
 
-@pytest.mark.parametrize("content", [None, "", "\n", "é"])
+@pytest.mark.parametrize("content", [None, "", "\n", "é", "sk-two\nlines", "sk-a\x00zero"])
 def test_a_missing_or_unusable_key_is_an_error_that_names_the_provider_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
 ) -> None:
