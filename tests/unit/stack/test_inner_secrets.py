@@ -131,3 +131,10 @@ def test_what_is_not_there_is_said_before_anything_changes(stack: Path) -> None:
     (stack / "backend/secrets/password").unlink()
     assert "There is no backend_password in" in renew(stack, "all")["error"]
     assert (stack / "llm-proxy/secrets/master_key").read_text(encoding="ascii") == "old"
+
+
+def test_where_there_is_no_engine_the_secrets_stay_as_they_were(stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = secrets_of(stack)
+    monkeypatch.setenv("PATH", str(stack))
+    assert "have the old ones again" in renew(stack, "all")["error"]
+    assert secrets_of(stack) == before
