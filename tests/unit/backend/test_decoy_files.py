@@ -2,9 +2,12 @@
 
 import os
 import re
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import decoy_files
 
@@ -56,3 +59,43 @@ def test_it_goes_when_it_is_not_wanted(tmp_path: Path) -> None:
     assert decoy_files.main(question(tmp_path, enabled=False, webhook="https://hooks.example/x"))["changed"]
     assert held(tmp_path) == {}
     assert not decoy_files.main(question(tmp_path, enabled=False))["changed"]
+
+
+@pytest.mark.parametrize("link", [".config", ".config/openai"])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_no_link_of_the_agents_leads_root_out_of_its_home(tmp_path: Path, link: str, enabled: bool) -> None:
+    decoy_files.main(question(tmp_path, enabled=not enabled))
+    shutil.rmtree(tmp_path / "home/.config", ignore_errors=True)
+    system = tmp_path / "system"
+    (system / "openai").mkdir(parents=True)
+    for path in (system / "credentials", system / "openai/credentials", system / ".credentials.new"):
+        path.write_text("root's own", encoding="utf-8")
+    (tmp_path / "home" / link).parent.mkdir(exist_ok=True)
+    (tmp_path / "home" / link).symlink_to(system)
+    before = held(system)
+    answer = decoy_files.main(question(tmp_path, enabled=enabled))
+    assert held(system) == before
+    assert str(tmp_path / "home/.config/openai/credentials") in answer["hindered"]
+
+
+@pytest.mark.parametrize("what", ["link", "pipe", "huge"])
+def test_what_the_agent_put_in_its_place_is_replaced_and_not_followed(tmp_path: Path, what: str) -> None:
+    decoy_files.main(question(tmp_path))
+    before, place = held(tmp_path), tmp_path / "home/.config/openai/credentials"
+    place.unlink()
+    other = tmp_path / "other"
+    other.write_text("root's own", encoding="utf-8")
+    if what == "link":
+        place.symlink_to(other)
+    elif what == "pipe":
+        os.mkfifo(place)
+    else:
+        with place.open("wb") as file:
+            file.truncate(2**40)
+    assert decoy_files.main(question(tmp_path)) == {"changed": True, "hindered": ""}
+    assert held(tmp_path) == {**before, "other": "root's own"}
+
+
+def test_a_folder_in_its_place_is_said(tmp_path: Path) -> None:
+    (tmp_path / "home/.config/openai/credentials").mkdir(parents=True)
+    assert "Is a directory" in decoy_files.main(question(tmp_path))["hindered"]

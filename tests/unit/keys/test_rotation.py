@@ -4,6 +4,8 @@ import fcntl
 import json
 import os
 import stat
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,7 @@ class Host:
     def run(self, do: str, keys: dict[str, str], *chosen: str, **more: Any) -> dict[str, Any]:
         question = {
             **{"do": do, "check": False, "force": False, "stack_dir": str(self.stack), "project": "ocweb", "host": "one", "by": "me@here"},
-            **{"keys": keys, "weights": dict.fromkeys(keys, 1), "chosen": list(chosen) or ["all"]},
+            **{"keys": keys, "chosen": list(chosen) or ["all"], "weights": dict.fromkeys(keys, 1)},
             "providers": {name: {"litellm": "openai", "api_base": "https://api.example/v1"} for name in ("openai", "gemini", "house")},
         }
         answer = rotation.main({**question, **more})
@@ -315,25 +317,10 @@ def test_a_key_that_is_found_somewhere_fails_the_run_unless_the_proxy_remembers_
     assert answer["changed"]
 
 
-def test_a_key_that_is_to_be_chosen_more_or_less_often_is_weighed_anew(host: Host) -> None:
-    host.run("place", {"openai.a": OLD, "openai.b": NEW})
-    weights = host.proxy / "config/keys.json"
-    assert json.loads(weights.read_text(encoding="utf-8")) == {"openai.a": 1, "openai.b": 1}
-    for do in ("place", "rotate"):
-        new = {"openai.a": 1, "openai.b": 0 if do == "place" else 5}
-        assert host.run(do, {"openai.a": OLD, "openai.b": NEW}, weights=new, check=True)["weighed"]
-        assert json.loads(weights.read_text(encoding="utf-8")) != new
-        answer = host.run(do, {"openai.a": OLD, "openai.b": NEW}, weights=new)
-        assert (answer["changed"], answer["weighed"], answer["changes"]) == (True, True, [])
-        assert json.loads(weights.read_text(encoding="utf-8")) == new
-        assert not host.run(do, {"openai.a": OLD, "openai.b": NEW}, weights=new)["changed"]
-    assert stat.S_IMODE(weights.stat().st_mode) == 0o644
-
-
 def test_the_records_of_a_stack_that_had_none_begin_with_the_next_deploy(host: Host) -> None:
     (host.proxy / "keys/openai").write_text(OLD, encoding="utf-8")
     (host.proxy / "keys/openai").chmod(0o400)
-    assert host.run("place", {"openai": OLD})["changes"] == []
+    assert not host.run("place", {"openai": OLD})["changed"]
     assert host.records["keys"]["openai"]["fingerprint"] == fingerprint(OLD)
 
 
@@ -346,3 +333,134 @@ def test_the_history_does_not_grow_for_ever(tmp_path: Path) -> None:
     assert found["history"][-1]["fingerprint"] == "299"
     assert stat.S_IMODE((tmp_path / "records/keys.json").stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "records").stat().st_mode) == 0o700
+
+
+def test_a_deploy_that_began_before_a_revocation_does_not_undo_it(host: Host) -> None:
+    host.run("place", {"openai": OLD, "gemini": OTHER})
+    host.run("revoke", {}, "openai")
+    for check in (True, False):
+        assert "openai was revoked on this host" in host.run("place", {"openai": OLD, "gemini": OTHER}, check=check)["error"]
+    assert host.keys == {"gemini": OTHER}
+
+
+def test_a_revocation_waits_for_nobody_and_is_not_undone_by_a_rotation_under_way(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.run("place", {"openai": OLD, "gemini": OTHER})
+    files = KeyFiles(host.proxy / "keys", os.getuid(), os.getgid())
+    lock = (host.proxy / "records/lock").open("w", encoding="ascii")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    revocation = threading.Thread(target=host.run, args=("revoke", {}, "openai"))
+    # Only the main thread may set what signals do.
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    revocation.start()
+    until = time.monotonic() + 10
+    while "openai" in host.keys and time.monotonic() < until:
+        time.sleep(0.01)
+    assert host.keys == {"gemini": OTHER}
+    # What a rotation does whose proof has failed; and it notes something else.
+    files.place("openai", OLD)
+    Records(host.proxy / "records/keys.json", "me", "one").note("gemini", "rotated", "c0ffee", "")
+    lock.close()
+    revocation.join(10)
+    assert host.keys == {"gemini": OTHER}
+    assert fingerprint(OLD) in host.records["revoked"]
+    assert host.records["keys"]["gemini"]["fingerprint"] == "c0ffee"
+
+
+def test_a_revocation_of_what_is_gone_already_or_was_never_here_changes_nothing(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    assert host.run("revoke", {}, "openai")["changed"]
+    for word in ("openai", "gemini", "openai.spare"):
+        answer = host.run("revoke", {}, word)
+        assert (answer["changed"], answer["error"]) == (False, "")
+    assert "There is no key opnai" in host.run("revoke", {}, "opnai")["error"]
+
+
+def test_a_revocation_in_the_middle_of_a_rotation_is_of_both_keys(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    files = KeyFiles(host.proxy / "keys", os.getuid(), os.getgid())
+    files.keep("openai")
+    files.place("openai", NEW)
+    host.run("revoke", {}, "openai")
+    assert host.records["revoked"].keys() == {fingerprint(OLD), fingerprint(NEW)}
+    assert host.keys == {}
+
+
+def test_records_that_cannot_be_read_stop_what_could_bring_a_key_back_but_no_revocation(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    for text in ("half a li", "[]", '{"keys": {}}'):
+        (host.proxy / "records/keys.json").write_text(text, encoding="utf-8")
+        for do in ("place", "rotate"):
+            assert "keys.json is damaged" in host.run(do, {"openai": NEW})["error"]
+    assert host.keys == {"openai": OLD}
+    assert "keys.json is damaged" in host.run("revoke", {}, "openai")["error"]
+    assert host.keys == {}
+
+
+def test_a_key_that_came_back_is_as_old_as_it_was(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    records = host.records
+    records["keys"]["openai"] |= {"since": "2026-01-01T00:00:00Z", "by": "someone"}
+    (host.proxy / "records/keys.json").write_text(json.dumps(records), encoding="utf-8")
+    host.plan(**{"prove openai": 500})
+    assert host.run("rotate", {"openai": NEW})["error"]
+    (host.proxy / "keys/openai").chmod(0o444)
+    assert events(host.run("place", {"openai": OLD})) == [("openai", "given")]
+    assert host.records["keys"]["openai"] == records["keys"]["openai"]
+
+
+def test_a_run_that_was_killed_once_all_was_proved_is_written_down_by_the_next(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.run("place", {"openai": OLD})
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Records, "note", killed)
+        with pytest.raises(KeyboardInterrupt):
+            host.run("rotate", {"openai": NEW})
+    answer = host.run("rotate", {"openai": NEW})
+    assert (events(answer), bool(answer["sweep"])) == ([("openai", "rotated")], True)
+    assert host.records["keys"]["openai"]["fingerprint"] == fingerprint(NEW)
+
+
+def test_a_new_spare_key_is_a_spare_from_the_beginning(host: Host) -> None:
+    host.run("place", {"openai.a": OLD})
+    weights = host.proxy / "config/keys.json"
+    weights.write_text('{"openai.a": 1}\n', encoding="utf-8")
+    host.plan(**{"prove openai.b": 500})
+    new = {"openai.a": OLD, "openai.b": OTHER}
+    assert host.run("rotate", new, weights={"openai.a": 3, "openai.b": 0})["error"]
+    assert json.loads(weights.read_text(encoding="utf-8")) == {"openai.a": 1}
+    host.plan()
+    assert not host.run("rotate", new, weights={"openai.a": 3, "openai.b": 0})["error"]
+    assert weights.read_text(encoding="utf-8") == '{"openai.a": 3, "openai.b": 0}\n'
+    assert stat.S_IMODE(weights.stat().st_mode) == 0o644
+
+
+def test_an_engine_that_may_not_be_asked_is_not_taken_for_a_proxy_that_does_not_run(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    (host.bin / "docker").write_text("#!/bin/sh\necho permission denied on the socket >&2\nexit 1\n", encoding="utf-8")
+    error = host.run("rotate", {"openai": NEW})["error"]
+    assert error == "The engine on this host cannot be asked for the proxy: permission denied on the socket"
+
+
+def test_what_nobody_thought_of_is_an_error_without_the_words_of_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(*_: object) -> None:
+        raise RuntimeError(NEW)
+
+    host.run("place", {"openai": OLD})
+    monkeypatch.setattr(rotation, "sweep", odd)
+    answer = host.run("rotate", {"openai": NEW})
+    assert answer["changed"]
+    assert answer["error"].startswith(
+        "The old key was not looked for. This is a mistake in ocweb.stack, or something odd on this host: RuntimeError"
+    )
+    monkeypatch.setattr(KeyFiles, "keep", odd)
+    assert "RuntimeError in " in host.run("rotate", {"openai": OTHER})["error"]
+
+
+def test_other_files_beside_the_keys_are_no_keys(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    for name in (".nfs01", ".new", ".gitkeep"):
+        (host.proxy / "keys" / name).write_text("", encoding="utf-8")
+    assert not host.run("rotate", {"openai": OLD})["changed"]

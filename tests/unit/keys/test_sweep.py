@@ -1,6 +1,7 @@
 """A key that was left somewhere is found, whatever it is written as, and whoever holds it."""
 
 import base64
+import gzip
 import json
 import os
 import subprocess
@@ -22,7 +23,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for places, name in (("TEMPORARY", "tmp"), ("LOGS", "log"), ("SETTINGS", "etc")):
         monkeypatch.setattr(sweep, places, [str(tmp_path / name)])
     monkeypatch.setattr(sweep, "_homes", lambda: [str(tmp_path / "home")])
-    monkeypatch.setattr(sweep, "_containers", lambda _: [])
+    monkeypatch.setattr(sweep, "_containers", lambda _: ([], ""))
     monkeypatch.setattr(sweep, "_output", lambda _: str(tmp_path / "docker"))
 
 
@@ -68,7 +69,7 @@ def test_where_it_is_not_nothing_is_found(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "stack/pipe")
     places = sweep.sweep([KEY], str(tmp_path / "stack"), "ocweb")
     assert {place["found"] for place in places} == {0}
-    assert len(places) == 7
+    assert len(places) == 8
 
 
 def holding(where: str) -> Any:
@@ -86,7 +87,8 @@ def holding(where: str) -> Any:
 
 def test_the_memory_of_a_containers_processes_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process = holding("memory")
-    monkeypatch.setattr(sweep, "_containers", lambda _: [{"service": name, "id": "c", "layers": []} for name in ("backend", "llm-proxy")])
+    containers: list[dict[str, Any]] = [{"service": name, "id": "c", "running": True, "layers": []} for name in ("backend", "llm-proxy")]
+    monkeypatch.setattr(sweep, "_containers", lambda _: (containers, ""))
     monkeypatch.setattr(sweep, "_output", lambda command: f"PID\n{process.pid}\n" if command[1] == "top" else str(tmp_path))
     places = {one["place"]: one for one in sweep.sweep([KEY], str(tmp_path), "ocweb")}
     process.kill()
@@ -119,3 +121,109 @@ def test_the_layers_of_a_container_are_known_with_either_store() -> None:
     layers = sweep._layers(snapshot)
     assert f"/proc/{os.getpid()}/root/usr" in layers
     assert f"/proc/{os.getpid()}/root/proc" not in layers
+
+
+def places(folder: Path, *keys: str) -> dict[str, dict[str, Any]]:
+    return {one["place"]: one for one in sweep.sweep([*keys] or [KEY], str(folder / "stack"), "ocweb")}
+
+
+def test_a_key_that_is_so_short_that_it_stands_everywhere_is_not_looked_for_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "stack").mkdir()
+    (tmp_path / "stack/notes").write_text("something else", encoding="utf-8")
+    for keys in (["x"], ["none"], ["x", KEY]):
+        assert {one["found"] for one in places(tmp_path, *keys).values()} == {0}
+        assert places(tmp_path, *keys)["a key of less than 8 characters"]["unread"]
+
+
+def test_a_line_larger_than_the_memory_neither_takes_the_memory_nor_is_taken_for_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "GREP_MEMORY", 100_000)
+    home = tmp_path / "stack/backend/home"
+    home.mkdir(parents=True)
+    with (home / "zeros").open("wb") as file:
+        file.truncate(300_000_000)
+        file.seek(0, os.SEEK_END)
+        file.write(KEY.encode())
+    assert places(tmp_path)["the stack's folder"]["where"] == [str(home / "zeros")]
+    assert places(tmp_path)["the stack's folder"]["unread"] == []
+    with (home / "zeros").open("wb") as file:
+        for _ in range(150):
+            file.write(b"x" * 1_000_000)
+    assert "memory exhausted" in places(tmp_path)["the stack's folder"]["unread"][0]
+    (home / "zeros").unlink()
+
+
+def test_a_log_that_is_packed_is_opened_and_one_that_is_broken_is_said(tmp_path: Path) -> None:
+    (tmp_path / "log/app").mkdir(parents=True)
+    (tmp_path / "log/app/one.gz").write_bytes(gzip.compress(b"x" * 100 + KEY.encode()))
+    (tmp_path / "log/two.gz").write_bytes(gzip.compress(b"y" * 5000)[:-10])
+    packed = places(tmp_path)["logs that are packed"]
+    assert (packed["found"], packed["where"]) == (1, [str(tmp_path / "log/app/one.gz")])
+    assert "two.gz" in packed["unread"][0]
+
+
+def engine(folder: Path, monkeypatch: pytest.MonkeyPatch, answers: str) -> None:
+    """Put a `docker` on the PATH that answers as lines of shell say, and have it asked."""
+    monkeypatch.undo()
+    monkeypatch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
+    (folder / "bin").mkdir()
+    (folder / "bin/docker").write_text(f"#!/bin/sh\n{answers}\n", encoding="utf-8")
+    (folder / "bin/docker").chmod(0o755)
+
+
+def test_an_engine_that_cannot_be_asked_is_not_taken_for_one_without_containers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(tmp_path, monkeypatch, "echo permission denied >&2; exit 1")
+    assert sweep._containers("ocweb") == ([], "permission denied")
+    monkeypatch.setattr(sweep, "_in_files", lambda place, *_: sweep._place(place))
+    monkeypatch.setattr(sweep, "LOGS", [])
+    assert places(tmp_path)["the stack's containers"]["unread"] == ["permission denied"]
+
+
+def test_every_container_of_a_service_is_searched_and_what_lies_in_memory_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    described = [
+        {
+            "Id": name,
+            "Config": {"Labels": {"com.docker.compose.service": "backend"}},
+            "GraphDriver": {"Data": {"UpperDir": str(tmp_path / name)}},
+            "State": {"Pid": os.getpid(), "Running": True},
+        }
+        for name in ("one", "two")
+    ]
+    engine(tmp_path, monkeypatch, f"[ $1 = ps ] && echo one two; [ $1 = inspect ] && echo '{json.dumps(described)}'; true")
+    mounts = ["/ / rw - overlay o", "/ /dev rw - tmpfs t", "/ /dev/shm rw - tmpfs t", "/ /tmp rw shared:1 - tmpfs t", "/ /keys ro - ext4 e"]
+    read_text = Path.read_text
+
+    def read(path: Path, *arguments: Any, **named: Any) -> str:
+        is_table = path.name == "mountinfo"
+        return "\n".join(f"1 2 0:1 {line} rw" for line in mounts) if is_table else read_text(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "read_text", read)
+    found, trouble = sweep._containers("ocweb")
+    root = f"/proc/{os.getpid()}/root"
+    assert [one["layers"] for one in found] == [[str(tmp_path / name), f"{root}/dev/shm", f"{root}/tmp"] for name in ("one", "two")]
+    assert trouble == ""
+    looked: dict[str, list[str]] = {}
+
+    def look(place: str, paths: list[str], _: list[str]) -> dict[str, Any]:
+        looked[place] = paths
+        return sweep._place(place)
+
+    monkeypatch.setattr(sweep, "_in_files", look)
+    monkeypatch.setattr(sweep, "LOGS", [])
+    memory = places(tmp_path)["backend: memory"]
+    assert {str(tmp_path / "one"), str(tmp_path / "two")} <= {*looked["backend: file system and image"]}
+    # This docker tells no processes.
+    assert "needs the command ps" in memory["unread"][0]
+
+
+def test_what_may_not_be_looked_at_is_not_taken_for_what_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: Any, **__: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "lstat", denied)
+        assert sweep._in_files("the engine", [str(tmp_path)], [KEY])["unread"] == [f"{tmp_path}: Permission denied"]
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", denied)
+        assert "not allowed" in sweep._in_processes([KEY])["unread"][0]

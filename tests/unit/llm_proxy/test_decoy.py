@@ -67,7 +67,8 @@ def test_nothing_else_is(tmp_path: Path, secret: str) -> None:
 def test_what_the_egress_guard_saw_is_told_and_what_is_no_line_of_its_log_is_not(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "events.jsonl", clock=Clock())
     seen_by_egress('{"who":"backend","method":"CONNECT","host":"llm.example","port":443,"more":"x"}', log)
-    seen_by_egress("half a li", log)
+    for line in ("half a li", "[]", "1"):
+        seen_by_egress(line, log)
     [event] = told(tmp_path / "events.jsonl")
     assert (event["where"], event["who"], event["host"], event["port"]) == ("egress", "backend", "llm.example", "443")
 
@@ -80,6 +81,33 @@ def test_a_flood_of_the_same_is_one_event_in_ten_seconds(tmp_path: Path) -> None
     clock.now += 10
     log.add("canary", "llm-proxy", place="body")
     assert [event["place"] for event in told(tmp_path / "events.jsonl")] == ["body", "query", "body"]
+
+
+def test_who_varies_what_is_seen_neither_fills_the_file_nor_has_the_webhook_called_without_end(tmp_path: Path) -> None:
+    clock, posted = Clock(), []
+    log = EventLog(tmp_path / "events.jsonl", lambda: posted.append(1) or "", clock=clock)  # type: ignore[func-returns-value]
+    for minute in range(2):
+        headers = [(f"x-{minute}-{number}-{'x' * 50_000}".encode(), DECOY.encode()) for number in range(100)]
+        Decoy(lambda: DECOY, log).look(scope(*headers))
+        clock.now += 60
+    log.add("canary", "egress", host="still seen")
+    assert len(posted) == len(told(tmp_path / "events.jsonl")) == 21
+    assert (tmp_path / "events.jsonl").stat().st_size < 21 * 500
+
+
+def test_a_watch_that_failed_once_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("egress_watch.SECONDS", 0.01)
+    looks, again = [], threading.Event()
+
+    def look(_: EgressWatch) -> None:
+        looks.append(1)
+        if len(looks) == 1:
+            raise OSError(28, "No space left on device")
+        again.set()
+
+    monkeypatch.setattr(EgressWatch, "look", look)
+    EgressWatch(tmp_path / "log", tmp_path / "place", EventLog(tmp_path / "events.jsonl")).start()
+    assert again.wait(10)
 
 
 def test_the_file_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

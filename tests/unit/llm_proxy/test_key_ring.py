@@ -56,7 +56,7 @@ def test_a_key_is_read_anew_and_without_its_newline(tmp_path: Path) -> None:
         assert ring.choose("openai").secret == content.strip()
 
 
-@pytest.mark.parametrize("content", [None, "", "\n", "é"])
+@pytest.mark.parametrize("content", [None, "", "\n", "é", "sk-two\nlines", "sk-a\x00zero"])
 def test_a_missing_or_unusable_key_is_an_error_that_names_the_provider_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
 ) -> None:
@@ -216,3 +216,14 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_no_failure(tmp_path: P
 def test_a_file_that_is_broken_is_begun_anew(tmp_path: Path, content: str) -> None:
     (tmp_path / "usage.json").write_text(content, encoding="utf-8")
     assert Usage(tmp_path / "usage.json").keys == {}
+
+
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_a_request_that_fails_by_itself_is_a_use_too_and_puts_no_key_to_rest(tmp_path: Path, status: int) -> None:
+    ring = Ring(tmp_path, openai__a=ONE, openai__b=TWO)
+    attempt = Attempt(ring)
+    attempt.key_for("openai")
+    assert not attempt.answered(status)
+    entry = ring.usage.keys["openai.a"]
+    assert (entry["last_use"], entry["last_success"], entry["refused"]) == ("2027-01-15T08:00:00Z", None, None)
+    assert ring.choose("openai").file == "openai.a"

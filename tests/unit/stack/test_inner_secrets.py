@@ -44,7 +44,8 @@ def test_a_secret_is_given_to_whom_it_is_for(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o440
 
 
-def test_a_secret_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failing", ["fsync", "chmod", "replace"])
+def test_a_secret_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
     path = tmp_path / "master_key"
     path.write_text("old", encoding="ascii")
 
@@ -52,13 +53,14 @@ def test_a_secret_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "write", full)
+        patched.setattr(os, failing, full)
         with pytest.raises(OSError, match="No space"):
             secret_file.write(path, "new", os.getuid(), os.getgid(), 0o400)
-    assert path.read_text(encoding="ascii") == "old"
-    # What the failed one left is not in the way.
+    assert {entry.name: entry.read_text(encoding="ascii") for entry in tmp_path.iterdir()} == {"master_key": "old"}
+    # What a killed one left is not in the way.
+    (tmp_path / ".master_key.new").write_text("ne", encoding="ascii")
     secret_file.write(path, "new", os.getuid(), os.getgid(), 0o400)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["master_key"]
+    assert {entry.name: entry.read_text(encoding="ascii") for entry in tmp_path.iterdir()} == {"master_key": "new"}
 
 
 def test_a_program_of_several_modules_runs_in_one_go() -> None:
@@ -129,3 +131,10 @@ def test_what_is_not_there_is_said_before_anything_changes(stack: Path) -> None:
     (stack / "backend/secrets/password").unlink()
     assert "There is no backend_password in" in renew(stack, "all")["error"]
     assert (stack / "llm-proxy/secrets/master_key").read_text(encoding="ascii") == "old"
+
+
+def test_where_there_is_no_engine_the_secrets_stay_as_they_were(stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = secrets_of(stack)
+    monkeypatch.setenv("PATH", str(stack))
+    assert "have the old ones again" in renew(stack, "all")["error"]
+    assert secrets_of(stack) == before

@@ -21,6 +21,10 @@ class BusyError(Exception):
     """Another rotation is under way on this host."""
 
 
+class DamagedError(Exception):
+    """The records cannot be read, so that nobody knows what was revoked."""
+
+
 def fingerprint(key: str) -> str:
     """What a key is called where it must not be told; roles/llm_proxy/files/image/key_ring.py makes the same."""
     return hashlib.sha256(b"ocweb key " + key.encode()).hexdigest()[:12]
@@ -39,8 +43,10 @@ class KeyFiles:
 
     def read(self, name: str) -> str:
         """Return a key as the proxy reads it, "" where there is none."""
-        path = self.folder / name
-        return path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
+        try:
+            return (self.folder / name).read_text(encoding="utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            return ""
 
     def place(self, name: str, key: str) -> None:
         """Put a key in place in one step; the proxy's next request uses it."""
@@ -81,19 +87,28 @@ class KeyFiles:
 
     def leftovers(self) -> list[str]:
         """Return the names of keys that something was kept or half written of."""
-        return sorted({path.name[1:].rpartition(".")[0] for path in self.folder.glob(".*")}) if self.folder.is_dir() else []
+        left = [path.name[1:-4] for path in self.folder.glob(".?*") if path.name.endswith((".old", ".new"))] if self.folder.is_dir() else []
+        return sorted({name for name in left if name})
 
 
 class Records:
-    """Who did what to which key and when, by fingerprints; ``by`` is who does it now, ``host`` what the inventory calls this one."""
+    """Who did what to which key and when, by fingerprints; ``by`` is who does it now, ``host`` what the inventory calls this one.
+
+    Raises:
+        DamagedError: they cannot be read.
+    """
 
     def __init__(self, path: Path, by: str, host: str) -> None:
         self._path = path
         self._by = by
         self._host = host
         self._found: dict[str, Any] = {"keys": {}, "revoked": {}, "history": []}
-        with contextlib.suppress(OSError, ValueError):
-            self._found |= json.loads(path.read_text(encoding="utf-8"))
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                found = json.loads(path.read_text(encoding="utf-8"))
+                self._found |= {name: found[name] for name in self._found if isinstance(found[name], type(self._found[name]))}
+            except (ValueError, LookupError, TypeError):
+                raise DamagedError(f"{path} is damaged, and with it what is known of revoked keys. Mend it, or take it away.") from None
 
     @property
     def keys(self) -> dict[str, dict[str, str]]:
@@ -110,8 +125,11 @@ class Records:
         at = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
         entry = {"at": at, "by": self._by, "key": name, "event": event, "fingerprint": now, "before": before}
         self._found["history"] = [*self._found["history"], entry][-HISTORY:]
-        self.keys.pop(name, None)
-        if now:
+        earlier = self.keys.pop(name, {})
+        if now and earlier.get("fingerprint") == now:
+            # As old as it was: it came back, or was given to someone else.
+            self.keys[name] = {**earlier, "host": self._host}
+        elif now:
             self.keys[name] = {"fingerprint": now, "since": at, "by": self._by, "host": self._host}
         if event == "revoked":
             self.revoked[before] = {"key": name, "at": at, "by": self._by}
@@ -123,8 +141,8 @@ class Records:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Let nobody else change the keys of this host meanwhile.
+def alone(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Let nobody else change the keys of this host meanwhile; ``wait`` until nobody does.
 
     Raises:
         BusyError: someone does already.
@@ -132,7 +150,7 @@ def alone(folder: Path) -> Iterator[None]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(folder / "lock", "w", encoding="ascii") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:
             raise BusyError from None
         yield

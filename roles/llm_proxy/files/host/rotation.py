@@ -4,11 +4,11 @@
 
 ``do``: place, rotate or revoke; ``check``: change nothing; ``force``: even where a provider could not be asked
 ``stack_dir`` (or "auto"), ``project``; ``host``: what the inventory calls this one; ``by``: who does it
-``keys``: {name: key}, all that there are to be; ``weights``: {name: number}; ``providers``: {name: {litellm, api_base}}
+``keys``: {name: key}, all that there are to be; ``providers``: {name: {litellm, api_base}}
+``weights``: {name: weight}, as the proxy's configuration has them
 ``chosen``: which of them, and of those that there are: names, providers, or "all"
 
-and returns ``changed``, ``changes`` (key, event, before, now: fingerprints), whether keys were ``weighed`` anew, ``error`` ("" is none),
-and what a ``sweep`` found.
+and returns ``changed`` and ``changes`` (key, event, before, now: fingerprints), ``error`` ("" is none), and what a ``sweep`` found.
 No key is in what it returns.
 """
 
@@ -17,11 +17,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import traceback
 from pathlib import Path
 from typing import Any
 
 import secret_file
-from key_files import BusyError, KeyFiles, Records, alone, fingerprint
+from key_files import BusyError, DamagedError, KeyFiles, Records, alone, fingerprint
 from proxy_container import ProxyContainer
 from sweep import sweep
 
@@ -49,16 +50,21 @@ class Keys:
             raise StopError(f"There is no stack in {self.stack_dir} on this host. Deploy it first: site.yml puts the keys in place, too.")
         belongs = (folder / "keys" if (folder / "keys").is_dir() else Path("/")).stat()
         self.files = KeyFiles(folder / "keys", belongs.st_uid, belongs.st_gid)
-        self.records = Records(folder / "records/keys.json", question["by"], question["host"])
         self.wanted: dict[str, str] = question["keys"]
         self.selected = self._selected(question["chosen"])
+
+    def read_records(self) -> None:
+        """Read what is known of the keys as it is now."""
+        self.records = Records(self.stack_dir / "llm-proxy/records/keys.json", self.question["by"], self.question["host"])
 
     def _selected(self, words: list[str]) -> list[str]:
         known = sorted({*self.wanted, *self.files.names(), *self.files.leftovers()})
         chosen: list[str] = []
         for word in words:
             found = [name for name in known if word in ("all", name, name.partition(".")[0])]
-            if not found and word != "all":
+            # What is gone already, or is not used on this host, needs no revocation.
+            nothing = self.question["do"] == "revoke" and word.partition(".")[0] in self.question["providers"]
+            if not found and word != "all" and not nothing:
                 raise StopError(f"There is no key {word}. Use {', '.join(known) or 'a provider with a key'}, or all.")
             chosen += found
         return sorted(set(chosen))
@@ -66,11 +72,17 @@ class Keys:
     def changes(self) -> list[Change]:
         """Return what differs from how it is to be, among the selected keys."""
         found = []
+        if self.question["do"] == "revoke":
+            return [
+                {"key": name, "event": "revoked", "before": fingerprint(key), "now": ""}
+                for name in self.selected
+                for key in sorted({self.files.read(name), self.files.former(name)} - {""})
+            ]
         for name in self.selected:
-            now = "" if self.question["do"] == "revoke" else self.wanted.get(name, "")
+            now = self.wanted.get(name, "")
             before = self.files.former(name) or self.files.read(name)
             if now != before or name in self.files.leftovers():
-                event = "placed" if not before else "rotated" if now else "revoked" if self.question["do"] == "revoke" else "removed"
+                event = "placed" if not before else "rotated" if now else "removed"
                 found.append({"key": name, "event": event, "before": _print(before), "now": _print(now)})
             elif now and self.question["do"] == "place" and not self.files.given(name):
                 found.append({"key": name, "event": "given", "before": _print(before), "now": _print(now)})
@@ -81,17 +93,6 @@ class Keys:
         names = self.files.names() if changes is None else [change["key"] for change in changes]
         return {key for name in names for key in (self.files.read(name), self.files.former(name)) if key}
 
-    def weigh(self) -> bool:
-        """Tell the proxy how often to choose each key, and tell whether that is anything new."""
-        path = self.stack_dir / "llm-proxy/config/keys.json"
-        text = json.dumps(self.question["weights"], sort_keys=True)
-        if path.exists() and path.read_text(encoding="utf-8") == text:
-            return False
-        if not self.question["check"]:
-            owner, group, _ = secret_file.belongs(path.parent)
-            secret_file.write(path, text, owner, group, 0o644)
-        return True
-
     def place(self, changes: list[Change]) -> None:
         """Put in place and take away what differs."""
         for change in changes:
@@ -99,8 +100,9 @@ class Keys:
                 self.files.place(change["key"], self.wanted[change["key"]])
             else:
                 self.files.remove(change["key"])
-            self.files.forget(change["key"])
+            # In this order, what is killed in between is done again.
             self.note(change)
+            self.files.forget(change["key"])
         for name, key in self.wanted.items():
             # Those of a stack that is older than the records.
             if self.records.keys.get(name, {}).get("fingerprint") != fingerprint(key):
@@ -112,13 +114,11 @@ class Keys:
         Raises:
             StopError: a key was revoked, its provider is not deployed, or this host has another name, and another key under that.
         """
+        self.allow_keys(changes)
         models = (self.stack_dir / "llm-proxy/config/config.yaml").read_text(encoding="utf-8")
         me = self.question["host"]
         for change in changes:
             name, provider = change["key"], change["key"].partition(".")[0]
-            if revoked := self.records.revoked.get(change["now"]):
-                when = f"on {revoked['at']} by {revoked['by']}"
-                raise StopError(f"The new key of {name} was revoked on this host {when}. Put another one into the vault.")
             if change["now"] and f"provider: {provider}\n" not in models:
                 raise StopError(
                     f"The proxy on this host has no model of {provider} yet. Deploy first: site.yml puts the keys in place, too."
@@ -130,6 +130,17 @@ class Keys:
                     "Give both the same key, or each a stack_dir of its own; if the host was renamed, say llm_proxy_rotate_force: true."
                 )
 
+    def allow_keys(self, changes: list[Change]) -> None:
+        """See that no key comes back that was revoked.
+
+        Raises:
+            StopError: one would.
+        """
+        for change in changes:
+            if revoked := self.records.revoked.get(change["now"]):
+                when = f"on {revoked['at']} by {revoked['by']}"
+                raise StopError(f"The new key of {change['key']} was revoked on this host {when}. Put another one into the vault.")
+
     def rotate(self, changes: list[Change], proxy: ProxyContainer) -> None:
         """Try, place and prove new keys, then take away those that have no successor.
 
@@ -140,6 +151,8 @@ class Keys:
         begun = []
         for change in new:
             self._try(change["key"], proxy)
+        # First, so that a spare key is not taken for one like the others.
+        weights = self.weigh(self.question["weights"]) if new else {}
         try:
             for change in new:
                 self.files.keep(change["key"])
@@ -148,6 +161,7 @@ class Keys:
             for change in new:
                 self._prove(change, proxy)
         except BaseException:
+            self.weigh(weights)
             for change in begun:
                 self.files.bring_back(change["key"])
                 self.records.note(change["key"], "restored", change["before"], change["now"])
@@ -155,8 +169,23 @@ class Keys:
         for change in changes:
             if not change["now"]:
                 self.files.remove(change["key"])
-            self.files.forget(change["key"])
             self.note(change)
+            self.files.forget(change["key"])
+
+    def silence(self, keys: set[str]) -> None:
+        """Have the proxy use some of the selected keys no more."""
+        for name in self.selected:
+            for file in (name, f".{name}.old"):
+                if self.files.read(file) in keys:
+                    self.files.remove(file)
+
+    def weigh(self, weights: dict[str, int]) -> dict[str, int]:
+        """Tell the proxy how often each key is chosen, and return how it was."""
+        path = self.stack_dir / "llm-proxy/config/keys.json"
+        before: dict[str, int] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if weights != before:
+            secret_file.write(path, json.dumps(weights) + "\n", os.getuid(), os.getgid(), 0o644)
+        return before
 
     def _try(self, name: str, proxy: ProxyContainer) -> None:
         provider = self.question["providers"][name.partition(".")[0]]
@@ -188,6 +217,8 @@ class Keys:
 
 def place(keys: Keys, changes: list[Change]) -> None:
     """Do a deploy's part: make the folder hold the wanted keys and no others, without asking anyone."""
+    # The deploy has looked already, but since then it may have built for minutes.
+    keys.allow_keys(changes)
     keys.place(changes)
 
 
@@ -195,16 +226,17 @@ def rotate(keys: Keys, changes: list[Change]) -> None:
     """Replace keys by others that were tried and proved."""
     keys.allow(changes)
     proxy = ProxyContainer(keys.question["project"])
+    if changes and proxy.trouble:
+        raise StopError(f"The engine on this host cannot be asked for the proxy: {proxy.trouble}")
     if changes and not proxy.name:
         raise StopError("The proxy does not run on this host. Deploy first: site.yml puts the keys in place, too.")
     keys.rotate(changes, proxy)
 
 
 def revoke(keys: Keys, changes: list[Change]) -> None:
-    """Take keys away at once."""
-    for change in changes:
-        keys.files.remove(change["key"])
-        keys.files.forget(change["key"])
+    """Write down that keys are gone."""
+    for name in keys.selected:
+        keys.files.forget(name)
     for change in changes:
         keys.note(change)
 
@@ -216,29 +248,61 @@ def main(question: dict[str, Any]) -> dict[str, Any]:
     """Do what is asked for, and tell what came of it."""
     # What was begun is brought to an end when the connection to the controller breaks.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    answer: dict[str, Any] = {"changed": False, "changes": [], "weighed": False, "error": "", "sweep": []}
+    answer: dict[str, Any] = {"changed": False, "changes": [], "error": "", "sweep": []}
     try:
         keys = Keys(question)
         if question["check"]:
-            changes = keys.changes()
-            if question["do"] == "rotate":
-                keys.allow(changes)
-            weighed = question["do"] != "revoke" and keys.weigh()
-            return {**answer, "changed": bool(changes) or weighed, "changes": changes, "weighed": weighed}
-        with alone(keys.stack_dir / "llm-proxy/records"):
-            changes = keys.changes()
-            before = keys.in_place(changes)
-            DEEDS[question["do"]](keys, changes)
-            weighed = question["do"] != "revoke" and keys.weigh()
+            return {**answer, **plan(keys)}
+        changes, gone = carry_out(keys)
     except BusyError:
         return {**answer, "error": "Another run is changing the keys of this host. Wait until it has ended."}
-    except (StopError, OSError) as stop:
+    except (StopError, DamagedError, OSError) as stop:
         return {**answer, "error": str(stop)}
-    gone = sorted(before - keys.in_place()) if question["do"] != "place" else []
-    places = sweep(gone, str(keys.stack_dir), question["project"]) if gone else []
+    except Exception as error:
+        return {**answer, "error": _unexpected(error)}
+    answer |= {"changed": bool(changes), "changes": changes}
+    try:
+        places = sweep(gone, str(keys.stack_dir), question["project"]) if gone else []
+    except Exception as error:
+        return {**answer, "error": f"The old key was not looked for. {_unexpected(error)}"}
     left = [place["place"] for place in places if place["found"] and not place["expected"]]
-    error = f"The old key is still to be found: {', '.join(left)}." if left else ""
-    return {"changed": bool(changes) or weighed, "changes": changes, "weighed": weighed, "error": error, "sweep": places}
+    return {**answer, "error": f"The old key is still to be found: {', '.join(left)}." if left else "", "sweep": places}
+
+
+def plan(keys: Keys) -> dict[str, Any]:
+    """Return what would be done.
+
+    Raises:
+        StopError: something speaks against it.
+    """
+    changes = keys.changes()
+    if keys.question["do"] != "revoke":
+        keys.read_records()
+        (keys.allow if keys.question["do"] == "rotate" else keys.allow_keys)(changes)
+    return {"changed": bool(changes), "changes": changes}
+
+
+def carry_out(keys: Keys) -> tuple[list[Change], list[str]]:
+    """Do what is asked for, and return what was changed, and which keys are to be nowhere any more."""
+    do = keys.question["do"]
+    changes, before = keys.changes(), keys.in_place(keys.changes())
+    if do == "revoke":
+        # At once, whoever is changing keys at the moment, and once more when nobody does: a rotation may have brought one back.
+        keys.silence(before)
+    with alone(keys.stack_dir / "llm-proxy/records", wait=do == "revoke"):
+        if do == "revoke":
+            keys.silence(before)
+        else:
+            changes, before = keys.changes(), keys.in_place(keys.changes())
+        keys.read_records()
+        DEEDS[do](keys, changes)
+        return changes, sorted(before - keys.in_place()) if do != "place" else []
+
+
+def _unexpected(error: Exception) -> str:
+    """Say where something failed; its own words may hold what nobody is to see."""
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return f"This is a mistake in ocweb.stack, or something odd on this host: {type(error).__name__} in {at.filename}, line {at.lineno}."
 
 
 def _print(key: str) -> str:

@@ -43,6 +43,8 @@ class Attempt:
                 return True
         elif status < 400:
             self.ring.accepted(self.key)
+        else:
+            self.ring.usage.used(self.key.file, self.key.fingerprint)
         return False
 
 

@@ -32,4 +32,6 @@ def seen_by_egress(line: str, events: EventLog) -> None:
         seen = json.loads(line)
     except ValueError:
         return
+    if not isinstance(seen, dict):
+        return
     events.add("canary", "egress", **{name: str(seen.get(name, "")) for name in ("who", "method", "host", "port")})

@@ -47,10 +47,12 @@ class EgressWatch:
             return 0
 
     def _follow(self) -> None:
-        wait = threading.Event()
+        wait, complained = threading.Event(), False
         while not wait.wait(SECONDS):
             try:
                 self.look()
+                complained = False
             except OSError as error:
-                print(f"llm-proxy: what the egress guard saw cannot be read: {error}", flush=True)
-                return
+                if not complained:
+                    print(f"llm-proxy: what the egress guard saw cannot be read: {error}", flush=True)
+                complained = True

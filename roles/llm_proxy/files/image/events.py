@@ -3,6 +3,7 @@
 Standard library only.
 """
 
+import http.client
 import json
 import os
 import sys
@@ -16,8 +17,12 @@ from typing import Any
 
 # What is written anew begins once the file is so large; the one before stays beside it.
 MAX_BYTES = 262_144
-# Of the same kind, one event is told in so many seconds; a flood of them tells nothing more.
+# The same event is told once in so many seconds; a flood of them tells nothing more.
 SECONDS_BETWEEN = 10.0
+# Whoever presents the decoy chooses where, and so could fill the file until the first events are gone, or have the webhook called without
+# end: of what is seen at one place, so many events a minute are told, and of each word so many characters.
+MOST_A_MINUTE = 10
+MOST_CHARACTERS = 200
 WEBHOOK_SECONDS = 10.0
 
 
@@ -28,17 +33,22 @@ class EventLog:
         self._path = path
         self._webhook = webhook
         self._clock = clock
-        self._last: dict[tuple[str, ...], float] = {}
+        # What was told within the last minute, and when.
+        self._told: list[tuple[float, tuple[str, ...]]] = []
         self._lock = threading.Lock()
 
     def add(self, event: str, where: str, **more: str) -> None:
-        """Write an event down, unless the same one was a moment ago, and post it."""
+        """Write an event down, unless the same one was a moment ago or too many were, and post it."""
         now = self._clock()
-        same = (event, where, *more.values())
+        more = {name: value[:MOST_CHARACTERS] for name, value in more.items()}
+        this = (event, where, *more.values())
         with self._lock:
-            if now - self._last.get(same, -SECONDS_BETWEEN) < SECONDS_BETWEEN:
+            self._told = [(at, one) for at, one in self._told if now - at < 60]
+            if any(one == this and now - at < SECONDS_BETWEEN for at, one in self._told):
                 return
-            self._last = {one: at for one, at in self._last.items() if now - at < SECONDS_BETWEEN} | {same: now}
+            if sum(one[:2] == (event, where) for _, one in self._told) >= MOST_A_MINUTE:
+                return
+            self._told.append((now, this))
             at = datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
             entry = {"time": at, "event": event, "where": where, **more}
             line = json.dumps(entry)
@@ -64,6 +74,6 @@ def _post(address: str, line: str) -> None:
     try:
         with urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS):
             pass
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         # Neither the address nor what it says of it: it is a secret.
         print(f"llm-proxy: the webhook did not take an event ({type(error).__name__})", file=sys.stderr)

@@ -30,6 +30,11 @@ class Usage:
         entry |= {"last_use": self._now(), "last_success": self._now(), "refused": None}
         self._write(news)
 
+    def used(self, file: str, fingerprint: str) -> None:
+        """A request with the key failed, for which the key is not to blame."""
+        self._entry(file, fingerprint)["last_use"] = self._now()
+        self._write(False)
+
     def refused(self, file: str, fingerprint: str, status: int) -> None:
         """The key was turned down."""
         entry = self._entry(file, fingerprint)

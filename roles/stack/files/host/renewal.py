@@ -72,7 +72,7 @@ def started(folder: Path, project: str, names: list[str]) -> bool:
     up = [*compose, "up", "--detach", "--no-deps", "--force-recreate", "--no-build", "--wait", "--wait-timeout", str(SECONDS // 2), *names]
     try:
         return subprocess.run(up, cwd=folder, capture_output=True, timeout=SECONDS, check=False).returncode == 0
-    except subprocess.TimeoutExpired:
+    except (OSError, subprocess.TimeoutExpired):
         return False
 
 

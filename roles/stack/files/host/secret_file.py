@@ -13,12 +13,16 @@ def write(path: Path, secret: str, owner: int, group: int, mode: int) -> None:
     new.unlink(missing_ok=True)
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(handle, secret.encode())
-        give(handle, owner, group, mode)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    os.replace(new, path)
+        # On a full disk, less may be written than was asked for, and that is no error yet.
+        with open(handle, "wb") as file:
+            file.write(secret.encode())
+            give(handle, owner, group, mode)
+            file.flush()
+            os.fsync(handle)
+        os.replace(new, path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def give(file: int | Path, owner: int, group: int, mode: int) -> None:
