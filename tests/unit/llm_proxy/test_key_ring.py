@@ -218,7 +218,7 @@ def test_a_file_that_is_broken_is_begun_anew(tmp_path: Path, content: str) -> No
     assert Usage(tmp_path / "usage.json").keys == {}
 
 
-@pytest.mark.parametrize("status", [400, 403, 500])
+@pytest.mark.parametrize("status", [400, 500])
 def test_a_request_that_fails_by_itself_is_a_use_too_and_puts_no_key_to_rest(tmp_path: Path, status: int) -> None:
     ring = Ring(tmp_path, openai__a=ONE, openai__b=TWO)
     attempt = Attempt(ring)
