@@ -1,7 +1,7 @@
 """Looks at a host in one round trip and changes nothing.
 
 Called as ``python3 - QUESTION`` with one JSON object:
-``listen`` ({address, port}), ``project`` (Compose project name), ``workspace_owner`` (a user id or "auto"),
+``listen`` ({address, port, redirect}: ports, 0 is none), ``project`` (Compose project name), ``workspace_owner`` (a user id or "auto"),
 ``stack_dir``, ``workspace``, ``gitconfig`` and ``ssh_dir`` (paths, or "auto" to have them chosen), ``ca_bundle`` ("auto" or a path),
 ``upstreams`` (host names), ``private_ranges`` (of addresses),
 ``networks`` (of each of the project's networks, the words that are to be said of it).
@@ -325,7 +325,9 @@ def main() -> None:
     host["stack_dir"] = question["stack_dir"]
     if host["stack_dir"] == "auto":
         host["stack_dir"] = "/opt/ocweb" if root else os.path.join(host["home"], ".local/share/ocweb")
-    host["obstacle"] = obstacle(question["listen"]["address"], question["listen"]["port"], question["project"])
+    address, port, redirect = (question["listen"][name] for name in ("address", "port", "redirect"))
+    host["obstacle"] = obstacle(address, port, question["project"])
+    host["redirect_obstacle"] = obstacle(address, redirect, question["project"]) if redirect else ""
     host["workspace"] = workspace(question["workspace"], host["home"], question["workspace_owner"])
     owner_home = host["workspace"]["home"]
     host["gitconfig"] = existing(question["gitconfig"], owner_home, ".gitconfig")
