@@ -31,6 +31,9 @@ rekey: .venv/deploy.stamp ## give the vaults of INVENTORY another password
 hooks: ## refuse commits that hold keys, passwords or vaults in the clear
 	python3 files/vault/vault_check.py --install
 
+password: ## ask for a password and print its hash, for frontend_users
+	@python3 roles/frontend/files/login/passwords.py
+
 test: test-quick test-proxy test-opencode test-molecule test-isolation ## every test: the quick ones, then real servers (about 21 minutes)
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
@@ -67,4 +70,4 @@ clean: ## remove the Python environment (never a deployed stack)
 	.config/environment $*
 	touch $@
 
-.PHONY: help deploy check verify keys rekey hooks test test-quick test-proxy test-opencode test-molecule test-isolation test-mutations bench docs build clean
+.PHONY: help deploy check verify keys rekey hooks test test-quick test-proxy test-opencode test-molecule test-isolation test-mutations bench docs build clean password

@@ -6,7 +6,7 @@ Called as ``python3 -c THIS`` with one JSON object on standard input:
 ``authority`` (a name for people, and the DNS names and IPv4 addresses that it is for; null for none).
 
 An authority is made once for its names, and again when they change: a root whose key exists only while it signs the intermediate
-that the gateway signs with. Both are constrained to the names, so that a stolen key is good for nothing else in the browsers that trust the root.
+that the gateway signs with. Both are constrained to the names, so that a stolen key is good for nothing else where the root is trusted.
 
 Prints {"changed": names, "root": the root's PEM or "", "fingerprint": of all that the gateway has to be started anew for}.
 """
@@ -111,7 +111,11 @@ def main(question: dict[str, Any]) -> dict[str, Any]:
 
     def right(path: Path, data: bytes) -> bool:
         status = path.stat() if path in there else None
-        return status is not None and (status.st_uid, status.st_gid, status.st_mode & 0o777) == (owner, group, 0o400) and path.read_bytes() == data
+        return (
+            status is not None
+            and (status.st_uid, status.st_gid, status.st_mode & 0o777) == (owner, group, 0o400)
+            and path.read_bytes() == data
+        )
 
     changed = [name for name, data in files.items() if not right(folder / name, data)]
     gone = [path.name for path in there if path.name not in files]

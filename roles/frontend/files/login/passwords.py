@@ -34,15 +34,15 @@ def decoded(text: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4))
 
 
-def scrypt(password: str, salt: bytes, log_blocks: int, size: int, rounds: int, length: int = 32) -> bytes:
-    """Return scrypt's digest."""
-    return hashlib.scrypt(password.encode(), salt=salt, n=1 << log_blocks, r=size, p=rounds, maxmem=MEMORY, dklen=length)
+def scrypt(password: str, salt: bytes, cost: tuple[int, int, int], length: int = 32) -> bytes:
+    """Return scrypt's digest; `cost` is the logarithm of the number of blocks, their size, and how often it is all done."""
+    return hashlib.scrypt(password.encode(), salt=salt, n=1 << cost[0], r=cost[1], p=cost[2], maxmem=MEMORY, dklen=length)
 
 
 def hashed(password: str) -> str:
     """Return a new hash of a password, different at each call."""
     salt = secrets.token_bytes(16)
-    digest = scrypt(password, salt, LOG_BLOCKS, BLOCK_SIZE, ROUNDS)
+    digest = scrypt(password, salt, (LOG_BLOCKS, BLOCK_SIZE, ROUNDS))
     return f"$scrypt$ln={LOG_BLOCKS},r={BLOCK_SIZE},p={ROUNDS}${encoded(salt)}${encoded(digest)}"
 
 
@@ -60,9 +60,9 @@ def too_weak(password: str) -> str:
 def fits(password: str, stored: str) -> bool:
     """Tell whether a password is the one that a hash was made from, in a time that does not tell how far they agree."""
     if found := SCRYPT.fullmatch(stored):
-        log_blocks, size, rounds, salt, digest = found.groups()
+        *cost, salt, digest = found.groups()
         wanted = decoded(digest)
-        given = scrypt(password, decoded(salt), int(log_blocks), int(size), int(rounds), len(wanted))
+        given = scrypt(password, decoded(salt), (int(cost[0]), int(cost[1]), int(cost[2])), len(wanted))
         return hmac.compare_digest(given, wanted)
     import bcrypt  # noqa: PLC0415
 
