@@ -90,7 +90,12 @@ def test_no_runtime_socket_is_within_reach(stack: Stack) -> None:
 @control("mounts")
 def test_what_is_mounted_read_only_is_so_to_the_kernel(stack: Stack) -> None:
     """Compares what was asked for with what the kernel does."""
-    writable = {"backend": {"/workspace", "/home/opencode"}, "llm-proxy": {"/var/lib/llm-proxy"}, "egress": {"/var/lib/egress"}}
+    writable = {
+        "backend": {"/workspace", "/home/opencode"},
+        "llm-proxy": {"/var/lib/llm-proxy"},
+        "egress": {"/var/lib/egress"},
+        "gateway": {"/var/lib/gateway"},
+    }
     for service in SERVICES:
         mounted = {line.split()[1]: line.split()[3].split(",") for line in stack.inner[service]["mounts"].splitlines()}
         for mount in stack.containers[service]["Mounts"]:

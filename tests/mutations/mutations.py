@@ -60,10 +60,9 @@ def secured(control: str, what: str, attack: str, *edits: tuple[str, str, str]) 
 def login(control: str, what: str, attack: str, old: str, new: str) -> Mutation:
     """The login with other code; what of it is in the image is copied first."""
     place, copy = "/usr/local/lib/ocweb/login", "/tmp/login"
-    change = (
-        f"cp -r {place} {copy} && sed -i 's/{old}/{new}/' {copy}/login.py && sed s#{place}#{copy}# /usr/local/lib/ocweb/start >/tmp/start"
-    )
-    command = {"command": ["bash", "-c", f"{change} && exec bash /tmp/start"]}
+    change = f"cp -r {place} {copy} && sed -i 's/{old}/{new}/' {copy}/login.py"
+    start = f"sed s#{place}#{copy}# /usr/local/lib/ocweb/start >/tmp/start && exec bash /tmp/start"
+    command = {"command": ["bash", "-c", f"{change} && {start}"]}
     return Mutation(control, what, f"test_edge.py::{attack}", "gateway", command, secured=True)
 
 

@@ -84,7 +84,7 @@ class Bench:
                 self.undo.append(mutation.server[1])
             if mutation.service:
                 # Anew even where only a mounted file has changed.
-                service["labels"] = {"ocweb.mutation": mutation.control}
+                service["labels"] = {"ocweb.mutation": f"{mutation.control}: {mutation.what}"}
                 services[mutation.service] |= service
             down = down or bool(mutation.stack)
         self.networks_differ = bool(mutation and mutation.stack)
