@@ -209,7 +209,7 @@ def test_its_own_authority_is_good_for_its_own_names_alone(stack: Stack) -> None
 
 
 PAGES = ["", "api/events", "_serverFn/x", "session/x", "pty/x/connect", "assets/x.js"]
-WITHOUT_LOGIN = [*PAGES, "-/login/", "-/x", "check", "health", "-/login/../x"]
+WITHOUT_LOGIN = [*PAGES, "-/login/", "-/x", "check", "health", "-/login/../x", "x?y=/-/login", "?health"]
 METHODS = ("GET", "POST", "PUT", "OPTIONS")
 
 

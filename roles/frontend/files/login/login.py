@@ -103,12 +103,14 @@ class Handler(BaseHTTPRequestHandler):
     lifetime: int
 
     def do_GET(self) -> None:
-        if self.path == "/health":
+        # Caddy asks with the query of the request that it asks about.
+        path = self.path.partition("?")[0]
+        if path == "/health":
             self.login.users.now()
             self.answer(HTTPStatus.OK, "ok")
-        elif self.path == "/check":
+        elif path == "/check":
             self.check()
-        elif self.path == "/-/login":
+        elif path == "/-/login":
             self.page()
         else:
             self.answer(HTTPStatus.NOT_FOUND, "There is nothing here.")
