@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 HOST = str(urlsplit(URL).hostname)
 NAME, PASSWORD = "dev", "correct horse battery"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-Answer = tuple[int, Mapping[str, str], str]
+Answer = tuple[int, http.client.HTTPMessage, str]
 
 
 def ask(method: str, path: str, headers: Mapping[str, str] | None = None, body: str | None = None) -> Answer:
