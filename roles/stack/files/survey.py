@@ -71,6 +71,9 @@ def system() -> dict[str, Any]:
         "version": release.get("VERSION_ID", ""),
         "codename": release.get("VERSION_CODENAME", ""),
         "cpus": os.cpu_count() or 1,
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "kernel_lacks": kernel_lacks(),
+        "openssl": shutil.which("openssl") is not None,
         "systemd": os.path.isdir("/run/systemd/system"),
         "ipv6": os.path.exists("/proc/sys/net/ipv6/conf/all/disable_ipv6"),
         "uid": user.pw_uid,
@@ -78,6 +81,23 @@ def system() -> dict[str, Any]:
         "user": user.pw_name,
         "home": user.pw_dir,
     }
+
+
+def kernel_lacks(root: str = "/") -> list[str]:
+    """Return what the kernel lacks without which an engine would run, and limits and filters of ours would not hold."""
+
+    def read(path: str) -> str:
+        try:
+            with open(os.path.join(root, path), encoding="ascii", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    # Version 1 has a table of them, version 2 a line.
+    rows = [row.split() for row in read("proc/cgroups").splitlines()[1:]]
+    controllers = {row[0] for row in rows if row[-1] == "1"} | set(read("sys/fs/cgroup/cgroup.controllers").split())
+    missing = [f"the {name} control group" for name in ("cpu", "memory", "pids") if name not in controllers]
+    return missing + ([] if "Seccomp:" in read("proc/self/status") else ["seccomp"])
 
 
 def engine(project: str) -> dict[str, Any]:

@@ -252,3 +252,29 @@ def test_what_lies_in_the_stacks_folder_or_around_it_is_told(path: str, overlaps
 @pytest.mark.parametrize("path", ["{}", "{}/not/yet/there", "relative", ""])
 def test_free_space_is_that_of_the_nearest_folder_there_is(tmp_path: Path, path: str) -> None:
     assert survey.free(path.format(tmp_path)) > 0
+
+
+@pytest.mark.parametrize(
+    ("files", "lacks"),
+    [
+        ({"proc/self/status": "Seccomp:\t0\n", "sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory pids\n"}, []),
+        (
+            {
+                "proc/self/status": "Seccomp:\t0\n",
+                "proc/cgroups": "#subsys_name\tx\ty\tenabled\ncpu\t3\t1\t1\nmemory\t0\t1\t0\npids\t5\t1\t1\n",
+            },
+            ["the memory control group"],
+        ),
+        ({"proc/self/status": "Name:\tx\n", "sys/fs/cgroup/cgroup.controllers": "cpu pids"}, ["the memory control group", "seccomp"]),
+        ({}, ["the cpu control group", "the memory control group", "the pids control group", "seccomp"]),
+    ],
+)
+def test_what_the_kernel_lacks_is_told(tmp_path: Path, files: dict[str, str], lacks: list[str]) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert survey.kernel_lacks(str(tmp_path)) == lacks
+
+
+def test_this_kernel_lacks_nothing() -> None:
+    assert survey.kernel_lacks() == []
