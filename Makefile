@@ -51,6 +51,9 @@ test-molecule: .venv/test.stamp ## the whole stack on a bare server, seen throug
 test-isolation: .venv/test.stamp ## the stack under attack, on a bare server between a fake internet and a neighbour
 	tests/molecule isolation
 
+test-remote: .venv/test.stamp ## two servers over SSH, with TLS and a login, seen from their LAN
+	tests/molecule remote
+
 test-mutations: .venv/test.stamp ## take each protection away, and see that the attack on it succeeds (about 12 minutes)
 	tests/molecule mutations
 
@@ -70,4 +73,4 @@ clean: ## remove the Python environment (never a deployed stack)
 	.config/environment $*
 	touch $@
 
-.PHONY: help deploy check verify keys rekey hooks test test-quick test-proxy test-opencode test-molecule test-isolation test-mutations bench docs build clean password
+.PHONY: help deploy check verify keys rekey hooks test test-quick test-proxy test-opencode test-molecule test-isolation test-mutations bench docs build clean password test-remote

@@ -174,6 +174,10 @@ def test_browsers_are_told_to_stay_with_tls(stack: Stack) -> None:
     """Reads what it says of TLS, and offers it what is too old."""
     [said] = [line.partition(":")[2] for line in head(stack) if line.startswith("strict-transport-security:")]
     assert int(said.partition("max-age=")[2]) >= 86400
+    # Whose own servers would be out of reach, at the other end of a tunnel.
+    local = head(stack, start=f"https://localhost:{port(stack)}")
+    assert local
+    assert [line for line in local if line.startswith("strict-transport-security:")] == []
     assert stack.statuses([call(stack, "--tls-max", "1.1", "--ciphers", "ALL:@SECLEVEL=0")]) == ["000"]
 
 
@@ -241,6 +245,18 @@ def test_a_password_in_the_request_is_no_login(stack: Stack) -> None:
     ]
     assert stack.statuses([call(stack, *each) for each in options]) == ["401"] * len(options)
     assert stack.from_server(*call(stack, "--data", "name=dev", path="-/login")) == "403"
+
+
+@control("login")
+@secured
+@bed
+def test_a_flood_of_strangers_gets_nothing_and_takes_nothing_down(stack: Stack) -> None:
+    """Asks hundreds of times at once."""
+    started = stack.container("gateway")["State"]["StartedAt"]
+    each = shlex.join([*call(stack, path="x"), "--silent", "--output", "/dev/null", "--max-time", "60", "--write-out", "%{http_code}\n"])
+    said = stack.server.check_output(f"for _ in $(seq 150); do {each} & done; wait").split()
+    assert said == ["401"] * 150
+    assert stack.container("gateway")["State"]["StartedAt"] == started
 
 
 @control("login-limit")

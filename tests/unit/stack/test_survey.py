@@ -254,6 +254,9 @@ def test_free_space_is_that_of_the_nearest_folder_there_is(tmp_path: Path, path:
     assert survey.free(path.format(tmp_path)) > 0
 
 
+V1_WITHOUT_MEMORY = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t3\t1\t1\nmemory\t0\t1\t0\npids\t5\t1\t1\n"
+
+
 @pytest.mark.parametrize(
     ("files", "lacks"),
     [
@@ -261,7 +264,7 @@ def test_free_space_is_that_of_the_nearest_folder_there_is(tmp_path: Path, path:
         (
             {
                 "proc/self/status": "Seccomp:\t0\n",
-                "proc/cgroups": "#subsys_name\tx\ty\tenabled\ncpu\t3\t1\t1\nmemory\t0\t1\t0\npids\t5\t1\t1\n",
+                "proc/cgroups": V1_WITHOUT_MEMORY,
             },
             ["the memory control group"],
         ),
