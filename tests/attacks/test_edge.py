@@ -143,6 +143,7 @@ def test_other_pages_may_not_frame_it(stack: Stack) -> None:
     """Reads what the page says about frames, and about itself."""
     headers = head(stack)
     assert "x-frame-options: deny" in headers
+    assert "referrer-policy: same-origin" in headers
     assert "frame-ancestors 'none'" in "".join(headers)
     assert [line for line in headers if line.startswith("server:")] == []
 
