@@ -164,7 +164,8 @@ def test_plain_http_leads_to_https_and_to_nothing_else(stack: Stack) -> None:
         for path in ("", "-/login", "api/events"):
             first, *headers = head(stack, path=path, start=f"http://{host}:{number}")
             assert " 308" in first, (number, path)
-            assert f"location: {origin(stack)}/{path}" in headers
+            # The port that https has anyway may be named or not.
+            assert f"location: {origin(stack)}/{path}" in [line.replace(":443/", "/") for line in headers]
     if port(stack, 3080):
         assert " 421" in head(stack, start=f"http://evil.example:{port(stack, 3080)}")[0]
 
@@ -254,9 +255,10 @@ def test_a_password_in_the_request_is_no_login(stack: Stack) -> None:
 def test_a_flood_of_strangers_gets_nothing_and_takes_nothing_down(stack: Stack) -> None:
     """Asks hundreds of times at once."""
     started = stack.container("gateway")["State"]["StartedAt"]
-    each = shlex.join([*call(stack, path="x"), "--silent", "--output", "/dev/null", "--max-time", "60", "--write-out", "%{http_code}\n"])
-    said = stack.server.check_output(f"for _ in $(seq 150); do {each} & done; wait").split()
-    assert said == ["401"] * 150
+    count = 150
+    said = "--silent --http1.1 --output /dev/null --max-time 120 --write-out '%{http_code}\\n'"
+    many = f"curl --parallel --parallel-immediate --parallel-max {count} {said} {shlex.join(call(stack, path=f'x?[1-{count}]'))}"
+    assert stack.server.run(many).stdout.split() == ["401"] * count
     assert stack.container("gateway")["State"]["StartedAt"] == started
 
 
