@@ -16,6 +16,9 @@ help: ## this list
 deploy: .venv/deploy.stamp ## deploy to INVENTORY (default: this machine, with a demo model)
 	$(PLAY) site.yml $(ARGS)
 
+dev: .venv/deploy.stamp ## deploy in development mode: edits in SOURCE (a folder on the host; without it, a clone) show at once
+	$(PLAY) site.yml --extra-vars '{"stack_mode": "development"$(if $(SOURCE),$(COMMA) "frontend_source": {"folder": "$(SOURCE)"})}' $(ARGS)
+
 check: .venv/deploy.stamp ## say what `make deploy` would change, and change nothing
 	$(PLAY) site.yml --check --diff $(ARGS)
 
@@ -34,6 +37,21 @@ hooks: ## refuse commits that hold keys, passwords or vaults in the clear
 password: ## ask for a password and print its hash, for frontend_users
 	@python3 roles/frontend/files/login/passwords.py
 
+status: .venv/deploy.stamp ## say how the deployed stack is: versions, health, ports, keys, disk, backups
+	$(PLAY) playbooks/status.yml $(ARGS)
+
+rollback: .venv/deploy.stamp ## bring the deploy before the last one back, in seconds
+	$(PLAY) playbooks/rollback.yml $(ARGS)
+
+backup: .venv/deploy.stamp ## back up sessions and configuration, encrypted, while the stack runs
+	$(PLAY) playbooks/backup.yml $(ARGS)
+
+restore: .venv/deploy.stamp ## bring a backup's sessions back
+	$(PLAY) playbooks/restore.yml $(ARGS)
+
+remove: .venv/deploy.stamp ## remove the stack with its sessions and keys; the workspace and the engine stay
+	$(PLAY) playbooks/remove.yml $(ARGS)
+
 test: test-quick test-proxy test-opencode test-molecule test-isolation ## every test: the quick ones, then real servers (about 21 minutes)
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
@@ -48,17 +66,32 @@ test-opencode: .venv/test.stamp ## what the real OpenCode sends passes the proxy
 test-molecule: .venv/test.stamp ## the whole stack on a bare server, seen through a real browser
 	tests/molecule
 
-test-isolation: .venv/test.stamp ## the stack under attack, on a bare server between a fake internet and a neighbour
+test-isolation: .venv/test.stamp ## the stack under attack, and its keys rotated under load, on a bare server between a fake internet and a neighbour
 	tests/molecule isolation
 
 test-remote: .venv/test.stamp ## two servers over SSH, with TLS and a login, seen from their LAN
 	tests/molecule remote
 
+test-lifecycle: .venv/test.stamp ## a stack's life: a failed deploy, rollback, backup, restore elsewhere, removal
+	tests/molecule lifecycle
+
+test-faults: .venv/test.stamp ## deploys that are killed at each of their tasks, full disks, changes by hand
+	tests/molecule faults
+
 test-mutations: .venv/test.stamp ## take each protection away, and see that the attack on it succeeds (about 12 minutes)
 	tests/molecule mutations
 
-bench: .venv/deploy.stamp ## measure the deployed stack: start times, sizes, memory, a re-run
-	tests/bench
+bench: bench-stack bench-rotation ## measure both
+
+bench-stack: .venv/deploy.stamp ## measure the deployed stack: start times, sizes, memory, a re-run
+	tests/bench $(INVENTORY)
+
+bench-rotation: .venv/test.stamp ## measure 20 rotations under 10,000 requests, on a bare server (about 12 minutes)
+	OCWEB_LOAD=full tests/molecule rotation
+	cat artifacts/rotation.md
+
+test-rotation: .venv/test.stamp ## keys that rotate under load, on a bare server in a fake internet (part of test-isolation)
+	tests/molecule rotation
 
 docs: .venv/test.stamp ## write the roles' READMEs anew from their variables
 	.venv/bin/python tests/role_docs.py --write
@@ -73,4 +106,4 @@ clean: ## remove the Python environment (never a deployed stack)
 	.config/environment $*
 	touch $@
 
-.PHONY: help deploy check verify keys rekey hooks test test-quick test-proxy test-opencode test-molecule test-isolation test-mutations bench docs build clean password test-remote
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*##.*/\1/p' $(firstword $(MAKEFILE_LIST)))

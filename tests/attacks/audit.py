@@ -1,7 +1,7 @@
 """Attacks the stack on one host, which it reaches as Ansible does, and writes the reports. Started by roles/stack/tasks/verify.yml.
 
 It reads what to do as JSON: {"host", "way": {"connection", "address", "port", "user", "key", "arguments"},
-"uid": as whom Ansible works there, "project", "quick", "folder": for the reports}.
+"uid": as whom Ansible works there, "project", "mode": of the stack, "quick", "folder": for the reports}.
 The last line that it prints is the conclusion, the one before it where the reports are.
 
 Exit codes: 0 what was tried held; 2 something fell, or nothing was tried; 3 the audit could not be done; 4 what it needs is not installed.
@@ -106,6 +106,7 @@ def attack(question: dict[str, Any], options: list[str]) -> "tuple[Report | None
         *options,
         *(["--quick"] if question["quick"] else []),
         f"--stack-project={question['project']}",
+        f"--stack-mode={question['mode']}",
         f"--report-name={question['host']}",
         f"--report-html={folder / 'report.html'}",
         f"--report-json={folder / 'report.json'}",

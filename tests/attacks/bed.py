@@ -18,9 +18,12 @@ import yaml
 
 Record = dict[str, Any]
 
-SCENARIO = Path(__file__).resolve().parents[2] / "molecule" / "isolation"
-# Molecule's inventory links to it. It lies here because these modules are read on any controller, with or without the bed.
-WORLD: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("world.yml").read_text(encoding="utf-8"))["world"]
+# Each scenario in the bed has a world of its own, and calls it after itself.
+NAME = os.environ.get("OCWEB_WORLD", "ocweb-isolation")
+SCENARIO = Path(__file__).resolve().parents[2] / "molecule" / NAME.removeprefix("ocweb-")
+# Molecule's inventories link to it. It lies here because these modules are read on any controller, with or without the bed.
+WORLD_FILE = Path(__file__).with_name("world.yml")
+WORLD: dict[str, Any] = yaml.safe_load(WORLD_FILE.read_text(encoding="utf-8").replace("{{ world_name }}", NAME))["world"]
 SERVER: dict[str, str] = WORLD["server"]
 NAMES: dict[str, list[str]] = WORLD["names"]
 HOST_SERVICE: dict[str, Any] = WORLD["host_service"]
@@ -99,7 +102,8 @@ class Internet(Companion):
 
     def mark(self) -> int:
         """Return how long the record is now, for `since`."""
-        return len(self.records())
+        url = f"http://127.0.0.1:{WORLD['records_port']}/count"
+        return int(self.output("curl", "--silent", "--show-error", "--fail", url))
 
     def wait_for(self, wanted: Callable[[Record], bool], since: int = 0, timeout: float = 10) -> Record:
         """Return the first entry after `since` that is wanted, as soon as it is there.
@@ -115,6 +119,26 @@ class Internet(Companion):
                 return found
             seen += new
         raise TimeoutError(f"Among {len(seen)} entries in {timeout} s was none that was wanted: {seen[-5:]}")
+
+    def ask(self, path: str, wish: object = None) -> Any:
+        """Ask those who run the fake internet; POST where something is wished for. See RecordsHandler in internet.py."""
+        sent = [] if wish is None else ["--data", "@-"]
+        url = f"http://127.0.0.1:{WORLD['records_port']}{path}"
+        command = ["docker", "exec", "--interactive", self.name, "curl", "--silent", "--show-error", "--fail", *sent, url]
+        said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, input=json.dumps(wish)).stdout
+        return json.loads(said)
+
+    def accounts(self) -> dict[str, Any]:
+        """Return how each provider's keys were used: {provider: {"keys": {fingerprint: use}}}."""
+        return dict(self.ask("/accounts"))
+
+    def change(self, **wishes: dict[str, Any]) -> None:
+        """Change what providers accept; see Account.change in molecule/shared/internet/accounts.py."""
+        self.ask("/accounts", wishes)
+
+    def fresh(self, *providers: str) -> list[str]:
+        """Return a new key for each of the providers, in its vendor's shape."""
+        return list(self.ask("/keys", providers))
 
     def canaries(self) -> dict[str, str]:
         """Return the providers' keys that the stack was first deployed with."""

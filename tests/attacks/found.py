@@ -21,6 +21,10 @@ SERVICES = ("gateway", "frontend", "backend", "llm-proxy", "egress")
 # Not internal: one for the published port, one for the way out.
 OUTER = ("edge", "outside")
 WAY_OUT = ("outside",)
+# In development alone, the gateway publishes the agent's server, and the page runs from source code of the host's.
+DEBUG_PORT = "4096/tcp"
+SOURCE = "/app/source"
+TALKATIVE = ("INFO", "DEBUG")
 BRIDGE = "com.docker.network.bridge"
 
 
@@ -57,6 +61,8 @@ class Found:
     services: tuple[Service, ...]
     networks: tuple[Network, ...]
     engine: str = ""
+    opened: tuple[str, ...] = ()
+    """What stack_mode: development opens, a sentence each."""
 
     @property
     def deviations(self) -> list[str]:
@@ -70,8 +76,8 @@ class Found:
         return [one.name for one in self.services if {"missing", "state"} & one.wrong.keys()]
 
 
-def network(name: str, seen: Mapping[str, Any] | None, members: tuple[str, ...]) -> Network:
-    """Return a network as it was found, from what the engine tells of it and of the containers on it."""
+def network(name: str, seen: Mapping[str, Any] | None, members: tuple[str, ...], guests: tuple[str, ...] = ()) -> Network:
+    """Return a network as it was found, from what the engine tells of it and of the containers on it; `guests` may be on it too."""
     if seen is None:
         return Network(name, wrong={"missing": f"The network {name} does not exist"})
     options = seen["Options"] or {}
@@ -88,7 +94,7 @@ def network(name: str, seen: Mapping[str, Any] | None, members: tuple[str, ...])
     if name not in MEMBERS:
         return Network(**{**vars(one), "wrong": {"unknown": f"The network {name} is not one of the stack's"}})
     wrong = {
-        **{each: f"{each} is on the network {name}, where it does not belong" for each in members if each not in MEMBERS[name]},
+        **{each: f"{each} is on the network {name}, where it does not belong" for each in members if each not in (*MEMBERS[name], *guests)},
         **{each: f"{each} is not on the network {name}" for each in MEMBERS[name] if each not in members},
     }
     if internal == (name in OUTER):
@@ -102,14 +108,34 @@ def network(name: str, seen: Mapping[str, Any] | None, members: tuple[str, ...])
     return Network(**{**vars(one), "wrong": wrong})
 
 
-def ports(container: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return where a container's ports are published on the host, as `address:port`."""
-    published = (container["NetworkSettings"].get("Ports") or {}).values()
+def ports(container: Mapping[str, Any], port: str = "") -> tuple[str, ...]:
+    """Return where a container's ports, or one such as `4096/tcp`, are published on the host, as `address:port`."""
+    published = [bindings for name, bindings in (container["NetworkSettings"].get("Ports") or {}).items() if port in ("", name)]
     places = {(one["HostIp"] or "0.0.0.0", one["HostPort"]) for bindings in published for one in bindings or []}
     return tuple(f"[{address}]:{port}" if ":" in address else f"{address}:{port}" for address, port in sorted(places))
 
 
-def service(name: str, seen: Mapping[str, Any] | None, image: Mapping[str, Any] | None = None, version: str = "") -> Service:
+def source(container: Mapping[str, Any]) -> str:
+    """Return the folder of the host's that a container runs source code from, "" if it does not."""
+    return next((str(mount["Source"]) for mount in container.get("Mounts") or [] if mount["Destination"] == SOURCE), "")
+
+
+def opened(containers: Inspected) -> tuple[str, ...]:
+    """Return what development opens, as it was found: a sentence each."""
+    gateway, frontend, proxy = (containers.get(name, {}) for name in ("gateway", "frontend", "llm-proxy"))
+    places = ports(gateway, DEBUG_PORT) if gateway else ()
+    folder = source(frontend)
+    level = next((word.partition("=")[2] for word in proxy.get("Config", {}).get("Env") or [] if word.startswith("LITELLM_LOG=")), "")
+    return (
+        *(f"The agent's server answers at {place}, to programs on the host that have its password" for place in places),
+        *(f"The page is what the source code in {one} says at the moment, and may change it" for one in [folder] if one),
+        *(f"The proxy's log tells what is asked and answered ({one}), though no key" for one in [level] if one in TALKATIVE),
+    )
+
+
+def service(
+    name: str, seen: Mapping[str, Any] | None, image: Mapping[str, Any] | None = None, version: str = "", development: bool = False
+) -> Service:
     """Return a service as it was found."""
     if seen is None:
         return Service(name, "missing", wrong={"missing": f"The service {name} has no container"})
@@ -126,6 +152,10 @@ def service(name: str, seen: Mapping[str, Any] | None, image: Mapping[str, Any] 
             wrong[place] = f"{name} is published at {place}, and only the gateway may be"
         elif not secured(seen) and not ipaddress.ip_address(place.rpartition(":")[0].strip("[]")).is_loopback:
             wrong[place] = f"The gateway is published at {place}, beyond this host"
+    if not development:
+        wrong |= {place: f"{name} publishes the agent's server at {place}, and only development may" for place in ports(seen, DEBUG_PORT)}
+        if folder := source(seen):
+            wrong["source"] = f"{name} runs from the source code in {folder}, and only development may"
     return Service(
         name,
         state=health or state["Status"],
@@ -153,6 +183,7 @@ class Told:
     images: Inspected = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     engine: str = ""
+    mode: str = "production"
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -178,14 +209,23 @@ class Told:
 
 def found(told: Told) -> Found:
     """Compare what the engine tells with what should be."""
+    development = told.mode == "development"
+    guests = {"app": ("gateway",)} if development and ports(told.containers.get("gateway", NOTHING), DEBUG_PORT) else {}
     foreign = {name for networks in told.on.values() for name in networks} - set(told.networks) - set(MEMBERS)
     seen = {**dict.fromkeys(foreign, FOREIGN), **told.networks}
     return Found(
-        services=tuple(service(name, told.containers.get(name), told.image(name), told.versions.get(name, "")) for name in told.services),
-        networks=tuple(network(name, seen.get(name), told.members(name)) for name in (*MEMBERS, *sorted(set(seen) - set(MEMBERS)))),
+        services=tuple(
+            service(name, told.containers.get(name), told.image(name), told.versions.get(name, ""), development) for name in told.services
+        ),
+        networks=tuple(
+            network(name, seen.get(name), told.members(name), guests.get(name, ()))
+            for name in (*MEMBERS, *sorted(set(seen) - set(MEMBERS)))
+        ),
         engine=told.engine,
+        opened=opened(told.containers) if development else (),
     )
 
 
+NOTHING: dict[str, Any] = {"NetworkSettings": {}}
 # A network that the project's containers are on and that is not the project's: of it only its name is known.
 FOREIGN: dict[str, Any] = {"Options": {}, "Internal": False, "EnableIPv6": False}

@@ -133,7 +133,7 @@ def look(stack: Stack) -> Found | None:
         ids = sorted({one["Image"] for one in stack.containers.values()})
         images = {one["Id"]: one for one in json.loads(server.check_output(f"docker image inspect {' '.join(ids)}"))}
         engine = server.check_output("docker version --format '{{.Server.Version}}'")
-        return found(Told(stack.project, stack.containers, stack.networks, images, versions(stack), engine))
+        return found(Told(stack.project, stack.containers, stack.networks, images, versions(stack), engine, stack.mode))
     except (AssertionError, ValueError):
         return None
 

@@ -61,9 +61,15 @@ for secret in "$@"; do if [ -s "$secret" ] && grep --quiet --text --fixed-string
 class Stack:
     """The stack of one Compose project on a server."""
 
-    def __init__(self, server: Host, project: str = "ocweb") -> None:
+    def __init__(self, server: Host, project: str = "ocweb", mode: str = "production") -> None:
         self.server = server
         self.project = project
+        self.mode = mode
+
+    @property
+    def debugged(self) -> bool:
+        """Whether the agent's server has a port on loopback, which development alone opens."""
+        return self.mode == "development" and "4096/tcp" in (self.containers["gateway"]["HostConfig"]["PortBindings"] or {})
 
     @cached_property
     def containers(self) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ and `canaries` are only there. ``@thorough`` is on those that take longer than t
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,12 @@ def install(namespace: dict[str, Any]) -> None:
         group.addoption("--quick", action="store_true", help="run only what takes a few seconds")
         group.addoption("--control", action="append", default=[], help="run only the attacks on this control")
         group.addoption("--stack-project", default=os.environ.get("OCWEB_PROJECT", "ocweb"), help="the stack's Compose project")
+        mode = os.environ.get("OCWEB_MODE", "production")
+        group.addoption("--stack-mode", default=mode, choices=["production", "development"], help="its stack_mode")
+
+    def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+        """What there is in development alone is attacked there alone."""
+        return True if collection_path.name == "test_development.py" and config.getoption("--stack-mode") != "development" else None
 
     def pytest_configure(config: pytest.Config) -> None:
         for line in (
@@ -80,12 +87,15 @@ def install(namespace: dict[str, Any]) -> None:
         """The stack on the server under attack; only in the test bed it changes between two files of attacks."""
         if pytestconfig.getoption("--bed"):
             stacks.clear()
-        return stacks.setdefault(str(host.backend), Stack(host, pytestconfig.getoption("--stack-project")))
+        return stacks.setdefault(
+            str(host.backend), Stack(host, pytestconfig.getoption("--stack-project"), pytestconfig.getoption("--stack-mode"))
+        )
 
     fixtures(namespace)
     namespace.update(
         pytest_addoption=pytest_addoption,
         pytest_configure=pytest_configure,
+        pytest_ignore_collect=pytest_ignore_collect,
         pytest_collection_modifyitems=pytest_collection_modifyitems,
         stack=stack,
         _fits=_fits,

@@ -71,7 +71,8 @@ def not_tried(report: Report) -> list[str]:
 def lines(report: Report) -> list[str]:
     """Return the report for a terminal, but for its conclusion."""
     deviations = [f"As found: {each}" for each in report.found.deviations] if report.found else []
-    return [*table(report), *not_tried(report), *deviations, *fell(report)]
+    opened = [f"Opened by stack_mode: {each}" for each in report.found.opened] if report.found else []
+    return [*table(report), *not_tried(report), *opened, *deviations, *fell(report)]
 
 
 def document(report: Report) -> dict[str, Any]:

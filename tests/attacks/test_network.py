@@ -35,21 +35,40 @@ OPEN = {
     "frontend": {("web", 3000)},
     "gateway": {("edge", 3000)},
 }
+# What the debug port adds, in development alone: the gateway calls the agent's server.
+DEBUG_RELATION = {("gateway", "backend"): 4096}
 INNER = {"web", "app", "llm", "llm_out", "tools_out"}
 SHUT_IN = ("llm-proxy", "backend", "frontend")
+
+
+def relations(stack: Stack) -> dict[tuple[str, str], int]:
+    """Return who may call whom on this stack, and at which port."""
+    return RELATIONS | (DEBUG_RELATION if stack.debugged else {})
+
+
+def members(stack: Stack) -> dict[str, set[str]]:
+    """Return the networks that each service belongs to on this stack."""
+    return MEMBERS | ({"gateway": {"edge", "web", "app"}} if stack.debugged else {})
+
+
+def listeners(stack: Stack, service: str) -> set[tuple[str, int]]:
+    """Return where a service listens on this stack: network and port."""
+    return OPEN[service] | ({("edge", 4096)} if stack.debugged and service == "gateway" else set())
 
 
 @control("relations")
 def test_each_link_of_the_chain_reaches_the_next(stack: Stack) -> None:
     """Calls whom it may call, so that the silence of the others means something."""
-    for (source, target), port in RELATIONS.items():
-        assert stack.answered(source, [(target, port)]), f"{source} to {target}"
+    for (source, target), port in relations(stack).items():
+        # Where two share a second network, as gateway and frontend do for the debug port, the plain name leads to either.
+        name = "frontend-web" if target == "frontend" else target
+        assert stack.answered(source, [(name, port)]), f"{source} to {target}"
 
 
 @control("relations")
 def test_each_service_is_on_its_own_networks_alone(stack: Stack) -> None:
     """Looks for a network that a service has no business on."""
-    assert {service: stack.members(service) for service in SERVICES} == MEMBERS
+    assert {service: stack.members(service) for service in SERVICES} == members(stack)
     strangers = {name: [one["Name"] for one in network["Containers"].values()] for name, network in stack.networks.items()}
     ours = {stack.name(service) for service in SERVICES}
     assert {name: sorted(set(found) - ours) for name, found in strangers.items()} == {name: [] for name in strangers}
@@ -67,7 +86,7 @@ def test_it_reaches_no_service_but_those_it_calls(stack: Stack, source: str) -> 
         for name in ((target, *stack.addresses(target)) if source in SHUT_IN else stack.addresses(target))
         for port in PORTS
         # The tools' own way out is the same port, whatever the address.
-        if RELATIONS.get((source, target)) != port
+        if relations(stack).get((source, target)) != port
     }
     answers = {ask: answer for ask, answer in stack.answers(source, targets).items() if answer}
     if source not in SHUT_IN:
@@ -97,7 +116,8 @@ def test_it_listens_on_the_network_of_its_callers_alone(stack: Stack, service: s
     outward = {(address, port) for address, port in listening if not ipaddress.ip_address(address).is_loopback}
     own = {name: network["IPAddress"] for name, network in stack.containers[service]["NetworkSettings"]["Networks"].items()}
     # The one that only leads from http to https, where there is TLS.
-    wanted = OPEN[service] | ({("edge", 3080)} if "3080/tcp" in stack.containers[service]["HostConfig"]["PortBindings"] else set())
+    redirect = {("edge", 3080)} if "3080/tcp" in (stack.containers[service]["HostConfig"]["PortBindings"] or {}) else set()
+    wanted = set(listeners(stack, service)) | redirect
     assert outward == {(own[f"{stack.project}_{name}"], port) for name, port in wanted}
     assert not [row for row in rows if len(row[1]) > 20 and row[3] == "0A"], "a listener of IPv6"
 
@@ -179,13 +199,14 @@ def test_no_container_has_an_ipv6_address(stack: Stack) -> None:
 def test_only_the_gateway_is_published_and_without_tls_and_login_on_loopback_alone(stack: Stack) -> None:
     """Looks for a published port."""
     published = {
-        (service, binding["HostIp"])
+        (service, port, binding["HostIp"])
         for service in SERVICES
-        for bindings in (stack.containers[service]["HostConfig"]["PortBindings"] or {}).values()
+        for port, bindings in (stack.containers[service]["HostConfig"]["PortBindings"] or {}).items()
         for binding in bindings
     }
-    assert {service for service, _ in published} == {"gateway"}
-    assert stack.secured or all(ipaddress.ip_address(address).is_loopback for _, address in published)
+    ports = {"3000/tcp", *(["4096/tcp"] if stack.debugged else []), *(["3080/tcp"] if stack.secured else [])}
+    assert {(service, port) for service, port, _ in published} <= {("gateway", port) for port in ports}
+    assert stack.secured or all(ipaddress.ip_address(address).is_loopback for _, _, address in published)
     assert [service for service in SERVICES if stack.containers[service]["HostConfig"]["PublishAllPorts"]] == []
 
 
@@ -244,5 +265,6 @@ def test_it_is_closed_again_when_something_was_restarted(
 @thorough
 def test_no_pair_shares_a_network_without_a_relation(stack: Stack) -> None:
     """Looks at each pair of services that share a network."""
+    known = relations(stack)
     sharing = {pair for pair in permutations(SERVICES, 2) if stack.members(pair[0]) & stack.members(pair[1])}
-    assert {pair for pair in sharing if pair not in RELATIONS and (pair[1], pair[0]) not in RELATIONS} == set()
+    assert {pair for pair in sharing if pair not in known and (pair[1], pair[0]) not in known} == set()

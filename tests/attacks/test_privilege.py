@@ -4,6 +4,7 @@ import re
 
 import pytest
 from bed import Server
+from found import source
 from stack import LISTENS, SERVICES, Stack
 from suite import bed, control, thorough
 
@@ -23,6 +24,11 @@ def test_no_service_is_root(stack: Stack) -> None:
         len({stack.containers[service]["Config"]["User"] for service in ("llm-proxy", "backend")}) == 2
         or stack.server.check_output("id -u") != "0"
     )
+
+
+def runs_source(stack: Stack, service: str) -> bool:
+    """Tell whether a service runs from a person's source code, and may write to it, as the page may in development."""
+    return stack.mode == "development" and service == "frontend" and bool(source(stack.containers["frontend"]))
 
 
 @control("no-capabilities", "no-new-privileges", "seccomp")
@@ -49,7 +55,7 @@ def test_nothing_can_be_left_in_a_service(stack: Stack) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_it_can_write_only_what_is_meant_to_be_written(stack: Stack, service: str) -> None:
     """Looks through the whole file system for folders that can be written."""
-    meant = WRITTEN.get(service, {"/tmp"})
+    meant = WRITTEN.get(service, {"/tmp"}) | ({"/app/source"} if runs_source(stack, service) else set())
     kernel = "-path /proc -o -path /sys -o -path /dev"
     writable = stack.output(service, f"find / \\( {kernel} \\) -prune -o -type d -writable -print 2>/dev/null || true").split()
     assert {path for path in writable if not any(path.startswith(f"{parent}/") for parent in meant)} == meant
@@ -96,6 +102,8 @@ def test_what_is_mounted_read_only_is_so_to_the_kernel(stack: Stack) -> None:
         "egress": {"/var/lib/egress"},
         "gateway": {"/var/lib/gateway"},
     }
+    if runs_source(stack, "frontend"):
+        writable["frontend"] = {"/app/source", "/app/source/node_modules"}
     for service in SERVICES:
         mounted = {line.split()[1]: line.split()[3].split(",") for line in stack.inner[service]["mounts"].splitlines()}
         for mount in stack.containers[service]["Mounts"]:

@@ -111,7 +111,8 @@ class Report:
         if self.unwell:
             return f"Not all of the stack ran on {self.host} ({', '.join(self.unwell)}), and what is down proves nothing by its silence"
         counts = f"{plural(len(self.of(HELD)), 'protection')} held on {self.host}, {len(self.of(NOT_TRIED))} not tried here"
-        return f"{counts}; {plural(len(self.tried), 'attack')} in {self.seconds:.1f} s ({PARTS[self.part]})"
+        opened = f". Opened by stack_mode: {'; '.join(self.found.opened)}" if self.found and self.found.opened else ""
+        return f"{counts}; {plural(len(self.tried), 'attack')} in {self.seconds:.1f} s ({PARTS[self.part]}){opened}"
 
 
 def judged(outcomes: Iterable[str]) -> str:

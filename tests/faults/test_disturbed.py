@@ -1,9 +1,7 @@
 """What happens to a running stack: services that die, files and networks changed by hand, a disk that is full, an engine that restarts."""
 
 import pytest
-from conftest import DIR, SERVICES, Stack, bed, deploy
-
-SERVER = bed.Companion("ocweb-faults")
+from faulty import DIR, SERVER, SERVICES, Stack, deploy
 
 
 def healthy(stack: Stack, service: str) -> None:

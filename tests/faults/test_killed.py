@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SCENARIO, Stack, deploy
+from faulty import SCENARIO, Stack, deploy
 
 CALLBACKS = Path(__file__).with_name("callbacks")
 START = "stack : Start what is new or has changed"

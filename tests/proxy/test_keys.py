@@ -46,7 +46,7 @@ def asked_with(provider: Provider, since: int = 0) -> list[str]:
     return [next(key for key in (OLD, NEW, SPARE) if key in sent) for sent in provider.credentials[since:]]
 
 
-@pytest.mark.parametrize("status", [401, 429])
+@pytest.mark.parametrize("status", [401, 402, 403, 429])
 @pytest.mark.parametrize("stream", [False, True])
 def test_another_key_stands_in_for_one_that_is_turned_down(ring: Proxy, provider: Provider, status: int, stream: bool) -> None:
     put(ring, openai__a=OLD, openai__b=SPARE)

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import secrets
 import selectors
 import socket
 import ssl
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import accounts
 import providers
 from names import Names
 from records import Records
@@ -31,8 +31,10 @@ PATIENCE = 60
 MOST = 65536
 ADDRESSES: dict[str, str] = WORLD["addresses"]
 GIT = next(address for address, what in ADDRESSES.items() if what == "git")
-RECORDS = Records(Path("/records"))
+RECORDS = Records()
+ACCOUNTS = {name: accounts.Account(name) for name in (*accounts.NAMES, "")}
 NAMES = Names(WORLD["names"], WORLD["rebinding"])
+STREAMS = accounts.Streams()
 # The name that a client has put into its TLS handshake, which its own thread has answered.
 CALLED = threading.local()
 
@@ -69,13 +71,7 @@ def make_certificates() -> None:
 
 def make_keys() -> None:
     """Make the providers' keys: three that look as theirs do, and one that looks like nothing known."""
-    odd = f"q$HOME'{secrets.token_hex(6)}\"\\#{{%}}=&+/~{secrets.token_hex(6)}"
-    keys = {
-        "anthropic": f"sk-ant-api03-{secrets.token_urlsafe(69)}-{secrets.token_urlsafe(6)}AA",
-        "openai": f"sk-proj-{secrets.token_urlsafe(90)}",
-        "gemini": f"AIza{secrets.token_urlsafe(26)[:35]}",
-        "house": odd,
-    }
+    keys = {name: accounts.fresh(name) for name in accounts.NAMES}
     (FOLDER / "keys.json").write_text(json.dumps(keys), encoding="utf-8")
 
 
@@ -163,13 +159,16 @@ def serve_http(connection: socket.socket, stream: BufferedReader, local: End, pe
     RECORDS.add(
         "http", local, peer, sni=sni, host=headers.get("host"), method=method, path=target, headers=headers, body=body, size=len(body)
     )
-    reply = providers.answer(method, target, headers, body) or site(method, target, headers, local)
+    account = ACCOUNTS.get(ADDRESSES[local[0]].split()[0]) or ACCOUNTS[""]
+    reply = providers.answer(method, target, headers, body, account) or site(method, target, headers, local)
     reason = "Found" if reply.status == 302 else "Answer"
-    head = f"HTTP/1.1 {reply.status} {reason}\r\nContent-Type: {reply.kind}\r\n"
+    more = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
+    head = f"HTTP/1.1 {reply.status} {reason}\r\nContent-Type: {reply.kind}\r\n{more}"
     if reply.kind == "text/event-stream":
-        connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
-        for piece in reply.pieces:
-            connection.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        with STREAMS.one():
+            connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+            for piece in reply.pieces:
+                connection.sendall(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
         connection.sendall(b"0\r\n\r\n")
     else:
         content = b"".join(reply.pieces)
@@ -273,14 +272,48 @@ def listen(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
 
 
 class RecordsHandler(BaseHTTPRequestHandler):
-    """GET /records?since=N[&wait=SECONDS]: the record after its first N entries, a JSON line each."""
+    """For those in this container alone: what came in, and what the providers think of keys.
+
+    GET /records?since=N[&wait=SECONDS]  the record after its first N entries, a JSON line each
+    GET /count                           how many entries there were
+    GET /accounts                        how each provider's keys were used
+    POST /accounts                       {provider: what accounts.Account.change takes}
+    POST /keys                           [provider, ...]: a new key for each, in a list
+    POST /streams                        how many streams are open, and the fewest since this was last asked
+    """
 
     def do_GET(self) -> None:
-        query = {key: values[0] for key, values in parse_qs(urlsplit(self.path).query).items()}
-        entries = RECORDS.since(int(query.get("since", 0)), float(query.get("wait", 0)))
-        self.send_response(200)
+        url = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        if url.path == "/count":
+            self.reply(200, str(RECORDS.count))
+        elif url.path == "/accounts":
+            self.reply(200, json.dumps({name: ACCOUNTS[name].told() for name in accounts.NAMES}))
+        else:
+            try:
+                entries = RECORDS.since(int(query.get("since", 0)), float(query.get("wait", 0)))
+            except LookupError as error:
+                self.reply(410, f"{error}\n")
+            else:
+                self.reply(200, "".join(json.dumps(entry) + "\n" for entry in entries))
+
+    def do_POST(self) -> None:
+        wish = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/keys":
+            self.reply(200, json.dumps([accounts.fresh(name) for name in wish]))
+        elif self.path == "/streams":
+            self.reply(200, json.dumps(STREAMS.watch()))
+        else:
+            for name, change in wish.items():
+                ACCOUNTS[name].change(change)
+            self.reply(200, "{}")
+
+    def reply(self, status: int, text: str) -> None:
+        """Send an answer, to nobody but the container's own processes."""
+        foreign = self.client_address[0] != "127.0.0.1"
+        self.send_response(403 if foreign else status)
         self.end_headers()
-        self.wfile.write("".join(json.dumps(entry) + "\n" for entry in entries).encode())
+        self.wfile.write(b"" if foreign else text.encode())
 
     def log_message(self, format: str, *args: object) -> None:
         """Keep quiet."""
@@ -297,7 +330,7 @@ def main() -> None:
     Path("/run/sshd").mkdir(exist_ok=True)
     options = (f"ListenAddress={SSHD[0]}:{SSHD[1]}", "UsePAM=no", "PasswordAuthentication=no", "PermitRootLogin=no", "StrictModes=no")
     with subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", *(part for option in options for part in ("-o", option))]):
-        records = ThreadingHTTPServer(("0.0.0.0", WORLD["records_port"]), RecordsHandler)
+        records = ThreadingHTTPServer(("127.0.0.1", WORLD["records_port"]), RecordsHandler)
         threading.Thread(target=records.serve_forever, daemon=True).start()
 
         selector = selectors.DefaultSelector()

@@ -2,7 +2,7 @@
 
 ECHO-KEY-401 and ECHO-KEY-500 are errors that repeat the presented key, ECHO-KEY-STREAM is one in the middle of an answer, and
 ECHO-KEY-TEXT an answer that says it; TOOL:<command>, up to the end of its line, calls the tool `bash` with the command; SLOW or
-SLOW:<seconds> is an answer that takes its time.
+SLOW:<seconds> is an answer that takes its time. A key that its provider's account does not accept gets the provider's own kind of error.
 """
 
 import json
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from accounts import Account, Refusal
 
 PACE = 0.5
 USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
@@ -24,6 +26,7 @@ class Answer:
     status: int
     kind: str
     pieces: Iterator[bytes]
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -48,19 +51,46 @@ class Plan:
         return {"command": self.command, "description": "what the prompt asked for"}
 
 
-def answer(method: str, target: str, headers: dict[str, str], body: bytes) -> Answer | None:
-    """Return a provider's answer; None where no provider has such a path."""
+def answer(method: str, target: str, headers: dict[str, str], body: bytes, account: Account) -> Answer | None:
+    """Return the answer of the provider whose account it is; None where it has no such path.
+
+    Raises:
+        ConnectionAbortedError: the provider is down, and says nothing.
+    """
     path = urlsplit(target).path
     shape = next((shape for pattern, shape in SHAPES.items() if re.fullmatch(pattern, path)), None)
-    if shape is None or method != "POST":
+    free = VENDORS.get(account.name, OpenAI()) if re.fullmatch(r"(/v1|/v1beta)?/models", path) and method == "GET" else None
+    vendor = shape if method == "POST" else free
+    if vendor is None:
         return None
+    if account.down == "close":
+        raise ConnectionAbortedError(f"{account.name} is down")
     key = presented(target, headers)
-    if not key:
-        return whole(401, shape.error("no key was presented"))
-    try:
-        return answered(shape, json.loads(body), path.endswith(":streamGenerateContent"), key, headers)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        return whole(400, {"error": {"message": f"not understood: {error!r}", "type": "invalid_request_error"}})
+    reply = refused(vendor, key, account)
+    if reply is None and free is not None:
+        reply = free.listed(headers)
+    elif reply is None and shape is not None:
+        try:
+            reply = answered(shape, json.loads(body), path.endswith(":streamGenerateContent"), key, headers)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            reply = whole(400, {"error": {"message": f"not understood: {error!r}", "type": "invalid_request_error"}})
+    assert reply is not None
+    if key:
+        account.used(key, reply.status, free is not None)
+    return reply
+
+
+def refused(vendor: "OpenAI | Anthropic | Gemini", key: str, account: Account) -> Answer | None:
+    """Return the provider's own error for a key that it does not accept, or while it is down; None is no error."""
+    if account.down:
+        return whole(int(account.down), vendor.refusal(Refusal(int(account.down)), key)[1])
+    refusal = account.refusal(key)
+    if refusal is None:
+        return None
+    status, body = vendor.refusal(refusal, key)
+    error = whole(status, body)
+    error.headers = () if refusal.retry_after is None else (("retry-after", str(refusal.retry_after)),)
+    return error
 
 
 def answered(shape: "OpenAI | Anthropic | Gemini", request: dict[str, Any], stream: bool, key: str, headers: dict[str, str]) -> Answer:
@@ -100,6 +130,11 @@ def presented(target: str, headers: dict[str, str]) -> str:
     return headers.get("x-api-key") or headers.get("x-goog-api-key") or in_query or bearer
 
 
+def starred(key: str) -> str:
+    """Return a key as OpenAI repeats it: its beginning and its end."""
+    return f"{key[:8]}{'*' * 8}{key[-4:]}"
+
+
 def whole(status: int, body: object) -> Answer:
     """Return an answer in one piece."""
     return Answer(status, "application/json", iter([json.dumps(body).encode()]))
@@ -131,6 +166,28 @@ class OpenAI:
     def error(self, message: str) -> dict[str, Any]:
         """Return an error in the provider's form."""
         return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": "invalid_api_key"}}
+
+    def refusal(self, refusal: Refusal, key: str) -> tuple[int, dict[str, Any]]:
+        """Return status and error for a key that is not accepted."""
+        if not key:
+            said = "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth."
+            return 401, {"error": {"message": said, "type": "invalid_request_error", "param": None, "code": None}}
+        message, kind, code = {
+            401: (
+                f"Incorrect API key provided: {starred(key)}. You can find your API key at https://platform.openai.com/account/api-keys.",
+                *("invalid_request_error", "invalid_api_key"),
+            ),
+            402: ("You exceeded your current quota, please check your plan and billing details.", *("insufficient_quota",) * 2),
+            403: ("You are not allowed to sample from this model", "invalid_request_error", None),
+            429: ("Rate limit reached for requests per min (RPM): Limit 3, Used 3, Requested 1.", "requests", "rate_limit_exceeded"),
+        }.get(refusal.status, ("The server is overloaded or not ready yet.", "server_error", None))
+        # OpenAI says 429 of a quota that is used up, too.
+        status = 429 if refusal.status == 402 else refusal.status
+        return status, {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+    def listed(self, headers: dict[str, str]) -> Answer:
+        """Return the list of models, which costs nothing."""
+        return whole(200, {"object": "list", "data": [{"id": "gpt-4o", "object": "model", "created": 1, "owned_by": "system"}]})
 
     def tool(self, plan: Plan) -> list[dict[str, Any]]:
         """Return the call of a tool."""
@@ -181,6 +238,25 @@ class Anthropic:
     def error(self, message: str) -> dict[str, Any]:
         """Return an error in the provider's form."""
         return {"type": "error", "error": {"type": "authentication_error", "message": message}}
+
+    def refusal(self, refusal: Refusal, key: str) -> tuple[int, dict[str, Any]]:
+        """Return status and error for a key that is not accepted."""
+        kind, message = {
+            401: ("authentication_error", "invalid x-api-key" if key else "x-api-key header is required"),
+            402: ("billing_error", "Your credit balance is too low to access the Anthropic API."),
+            403: ("permission_error", "Your API key does not have permission to use the specified resource."),
+            429: ("rate_limit_error", "This request would exceed your organization's rate limit of 3 requests per minute."),
+            529: ("overloaded_error", "Overloaded"),
+        }.get(refusal.status, ("api_error", "Internal server error"))
+        return refusal.status, {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_fake"}
+
+    def listed(self, headers: dict[str, str]) -> Answer:
+        """Return the list of models, which costs nothing."""
+        if "anthropic-version" not in headers:
+            said = {"type": "invalid_request_error", "message": "anthropic-version: header is required"}
+            return whole(400, {"type": "error", "error": said, "request_id": "req_fake"})
+        model = {"type": "model", "id": "claude-sonnet-4-5", "display_name": "Claude Sonnet 4.5", "created_at": "2025-09-29T00:00:00Z"}
+        return whole(200, {"data": [model], "has_more": False, "first_id": model["id"], "last_id": model["id"]})
 
     def message(self, content: list[dict[str, Any]], reason: str | None) -> dict[str, Any]:
         """Return the frame of an answer."""
@@ -234,6 +310,27 @@ class Gemini:
         """Return an error in the provider's form."""
         return {"error": {"code": 401, "message": message, "status": "UNAUTHENTICATED"}}
 
+    def refusal(self, refusal: Refusal, key: str) -> tuple[int, dict[str, Any]]:
+        """Return status and error for a key that is not accepted: Google says 400 of one that it does not know."""
+        if not key:
+            said = "Method doesn't allow unregistered callers (callers without established identity). Please use API Key to call this API."
+            return 403, {"error": {"code": 403, "message": said, "status": "PERMISSION_DENIED"}}
+        status, name, message = {
+            401: (400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
+            403: (403, "PERMISSION_DENIED", "Your API key was reported as leaked. Please use another API key."),
+            429: (429, "RESOURCE_EXHAUSTED", "You exceeded your current quota, please check your plan and billing details."),
+        }.get(refusal.status, (refusal.status, "UNAVAILABLE", "The model is overloaded. Please try again later."))
+        error: dict[str, Any] = {"code": status, "message": message, "status": name}
+        if refusal.status == 401:
+            info = {"reason": "API_KEY_INVALID", "domain": "googleapis.com", "metadata": {"service": "generativelanguage.googleapis.com"}}
+            error["details"] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", **info}]
+        return status, {"error": error}
+
+    def listed(self, headers: dict[str, str]) -> Answer:
+        """Return the list of models, which costs nothing."""
+        model = {"name": "models/gemini-2.0-flash", "version": "2.0", "displayName": "Gemini 2.0 Flash"}
+        return whole(200, {"models": [model]})
+
     def content(self, part: dict[str, Any], reason: str | None) -> dict[str, Any]:
         """Return a piece of an answer, or all of it."""
         candidate = {"content": {"role": "model", "parts": [part]}, "index": 0, **({"finishReason": reason} if reason else {})}
@@ -256,6 +353,7 @@ class Gemini:
         yield event(self.error(f"The key {plan.key} ran out") if plan.breaks else self.content({"text": ""}, "STOP"))
 
 
+VENDORS: dict[str, OpenAI | Anthropic | Gemini] = {"anthropic": Anthropic(), "gemini": Gemini()}
 SHAPES: dict[str, OpenAI | Anthropic | Gemini] = {
     r"(/v1)?/chat/completions": OpenAI(),
     r"/v1/messages": Anthropic(),

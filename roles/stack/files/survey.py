@@ -4,6 +4,7 @@ Called as ``python3 - QUESTION`` with one JSON object:
 ``listen`` ({address, port, redirect}: ports, 0 is none), ``project`` (Compose project name), ``workspace_owner`` (a user id or "auto"),
 ``stack_dir``, ``workspace``, ``gitconfig`` and ``ssh_dir`` (paths, or "auto" to have them chosen), ``ca_bundle`` ("auto" or a path),
 ``upstreams`` (host names), ``private_ranges`` (of addresses),
+``debug_port`` (a port on loopback; 0 is none), ``source`` (the folder of the page's source code; "" is none),
 ``networks`` (of each of the project's networks, the words that are to be said of it).
 
 Prints one JSON object; sizes are bytes, ids are numbers, a path that does not apply is "".
@@ -11,6 +12,7 @@ Prints one JSON object; sizes are bytes, ids are numbers, a path that does not a
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import glob
@@ -300,6 +302,48 @@ def private(hosts: list[str]) -> list[str]:
     return sorted(host for host, answer in asked.items() if answer.done() and answer.result())
 
 
+def source(path: str, stack_dir: str, workspace: str) -> dict[str, Any]:
+    """Describe the folder of the page's source code: whose it is, and which files tell what packages it needs.
+
+    ``manifests`` is a JSON object of their texts by path, in base64, so that nothing takes what stands in them for its own; "" if
+    there is no package.json with a bun.lock.
+    """
+    found: dict[str, Any] = {"path": path, "kind": "missing", "uid": 0, "gid": 0, "modules": False, "manifests": ""}
+    with contextlib.suppress(OSError):
+        status = os.stat(path)
+        found["path"] = path = os.path.realpath(path)
+        found["kind"] = "folder" if stat.S_ISDIR(status.st_mode) else "file"
+        found["uid"], found["gid"] = status.st_uid, status.st_gid
+        found["modules"] = os.path.lexists(os.path.join(path, "node_modules"))
+    found["exposed"] = exposure(path) if path else ""
+    found["overlapping"] = next(
+        (name for name, other in (("stack_dir", stack_dir), ("backend_workspace", workspace)) if overlap(path, other)), ""
+    )
+    if found["kind"] == "folder":
+        texts = manifests(path)
+        found["manifests"] = base64.b64encode(json.dumps(texts, sort_keys=True).encode()).decode() if texts else ""
+    return found
+
+
+def manifests(folder: str) -> dict[str, str]:
+    """Return the texts of package.json and bun.lock, and of the package.json of each workspace; nothing where one of the two is missing."""
+    texts = {}
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        for name in ("package.json", "bun.lock"):
+            if not inside(os.path.join(folder, name), folder):  # a link to what is not the source's
+                return {}
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                texts[name] = file.read()
+        patterns = json.loads(texts["package.json"]).get("workspaces") or []
+        for pattern in patterns.get("packages", []) if isinstance(patterns, dict) else patterns:
+            for path in sorted(glob.glob(os.path.join(glob.escape(folder), pattern, "package.json"))):
+                if inside(path, folder):
+                    with open(path, encoding="utf-8") as file:
+                        texts[os.path.relpath(path, folder)] = file.read()
+        return texts
+    return {}
+
+
 def revoked_keys(records: str) -> dict[str, dict[str, str]]:
     """Return who revoked which keys when, by fingerprints; llm_proxy writes it down."""
     try:
@@ -327,6 +371,20 @@ def overlap(path: str, folder: str) -> bool:
     return bool(path) and os.path.commonpath(resolved) in resolved
 
 
+def last_deploy(folder: str) -> tuple[dict[str, str], bool]:
+    """Return the images of the last deploy that was healthy, and whether what is described now is that one (see deploys.py)."""
+    try:
+        with open(os.path.join(folder, "deployed/deploy.json"), encoding="utf-8") as record:
+            images = json.load(record)["images"]
+        with (
+            open(os.path.join(folder, "deployed/compose.yml"), encoding="utf-8") as kept,
+            open(os.path.join(folder, "compose.yml"), encoding="utf-8") as now,
+        ):
+            return images, kept.read() == now.read()
+    except (OSError, ValueError, KeyError):
+        return {}, False
+
+
 def free(path: str) -> int:
     """Return the free bytes of the file system that will hold the path."""
     while path and not os.path.exists(path):
@@ -349,6 +407,8 @@ def main() -> None:
     host["obstacle"] = obstacle(address, port, question["project"])
     host["redirect_obstacle"] = obstacle(address, redirect, question["project"]) if redirect else ""
     host["workspace"] = workspace(question["workspace"], host["home"], question["workspace_owner"])
+    debug_port = question["debug_port"]
+    host["debug_obstacle"] = obstacle("127.0.0.1", debug_port, question["project"]) if debug_port else ""
     owner_home = host["workspace"]["home"]
     host["gitconfig"] = existing(question["gitconfig"], owner_home, ".gitconfig")
     host["ssh_dir"] = existing(question["ssh_dir"], owner_home, ".ssh")
@@ -361,8 +421,10 @@ def main() -> None:
     mounted = {"backend_workspace": host["workspace"], "backend_gitconfig": host["gitconfig"], "backend_ssh_dir": host["ssh_dir"]}
     host["overlapping"] = [variable for variable, found in mounted.items() if overlap(found["path"], host["stack_dir"])]
     host["exposed"] = {variable: exposure(found["path"]) for variable, found in mounted.items()}
+    host["source"] = source(question["source"], host["stack_dir"], host["workspace"]["path"])
     host["private_upstreams"] = private(question["upstreams"])
     host["deployed"] = os.path.exists(os.path.join(host["stack_dir"], "compose.yml"))
+    host["deployed_images"], host["deploy_kept"] = last_deploy(host["stack_dir"])
     host["free"] = {
         "stack_dir": free(host["stack_dir"]),
         "engine": free(host["engine"]["root"] or "/var/lib/docker"),

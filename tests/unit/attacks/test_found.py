@@ -73,3 +73,49 @@ def test_each_deviation_is_told(change: Callable[[dict[str, Any]], None], deviat
     stack = recorded()
     change(stack)
     assert found(told(stack)).deviations == deviations
+
+
+def developed() -> dict[str, Any]:
+    """The recorded stack, in development."""
+    stack = recorded()
+    gateway, frontend, proxy = (stack["containers"][name] for name in ("gateway", "frontend", "llm-proxy"))
+    gateway["NetworkSettings"]["Ports"]["4096/tcp"] = [{"HostIp": "127.0.0.1", "HostPort": "4096"}]
+    gateway["NetworkSettings"]["Networks"]["ocweb_app"] = {}
+    frontend["Mounts"] = [{"Destination": "/app/source", "Source": "/srv/oc-web", "RW": True}]
+    proxy["Config"]["Env"] = ["LITELLM_LOG=DEBUG"]
+    return stack
+
+
+def test_what_development_opens_is_told_and_no_deviation() -> None:
+    seen = found(told({**developed(), "mode": "development"}))
+    assert seen.deviations == []
+    assert [[word in line for word in words] for words, line in zip(OPENED, seen.opened, strict=True)] == [[True] * 2] * 3
+
+
+OPENED = [("agent's server", "127.0.0.1:4096"), ("source code", "/srv/oc-web"), ("log", "DEBUG")]
+
+
+def test_the_same_in_production_is_a_deviation() -> None:
+    seen = found(told(developed()))
+    assert seen.opened == ()
+    assert seen.deviations == [
+        "gateway publishes the agent's server at 127.0.0.1:4096, and only development may",
+        "frontend runs from the source code in /srv/oc-web, and only development may",
+        "gateway is on the network app, where it does not belong",
+    ]
+
+
+def test_development_allows_no_other_port_and_no_other_network() -> None:
+    stack = developed()
+    publish("backend", "127.0.0.1")(stack)
+    join("gateway", "ocweb_llm")(stack)
+    assert found(told({**stack, "mode": "development"})).deviations == [
+        "backend is published at 127.0.0.1:9, and only the gateway may be",
+        "gateway is on the network llm, where it does not belong",
+    ]
+
+
+def test_in_development_without_the_debug_port_the_gateway_stays_where_it_was() -> None:
+    stack = recorded()
+    join("gateway", "ocweb_app")(stack)
+    assert found(told({**stack, "mode": "development"})).deviations == ["gateway is on the network app, where it does not belong"]

@@ -74,7 +74,20 @@ def test_its_programs_for_vaults_run_from_any_folder(environment: dict[str, str]
 def test_its_audit_can_collect_the_suite(environment: dict[str, str], tmp_path: Path) -> None:
     suite = Path(environment["ANSIBLE_COLLECTIONS_PATH"]) / "ansible_collections/ocweb/stack/tests/attacks"
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-c", os.devnull, f"--rootdir={suite}", "-p", "no:cacheprovider", "--collect-only", "-q", suite],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-c",
+            os.devnull,
+            f"--rootdir={suite}",
+            "-p",
+            "no:cacheprovider",
+            "--collect-only",
+            "-q",
+            "--stack-mode=development",
+            suite,
+        ],
         cwd=tmp_path,
         env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,

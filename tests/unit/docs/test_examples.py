@@ -17,6 +17,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 # What a reader's vault would hold.
 VAULT = {f"vault_{name}_api_key": f"a-key-for-{name}" for name in ("anthropic", "openai", "openai_team", "openai_spare", "mistral")}
 VAULT["vault_ann_password_hash"] = f"$scrypt$ln=15,r=8,p=3${'a' * 22}${'b' * 43}"
+VAULT["vault_backup_password"] = "a-password-for-backups"
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -91,13 +92,15 @@ def test_an_example_of_a_command_names_what_there_is(example: str, text: str) ->
         if words[0] == "make":
             assert words[1] in targets
             for setting in words[2:]:
-                assert re.match(r"(INVENTORY=inventories/\w+|ARGS=--\S.+)$", setting)
+                assert re.match(r"(INVENTORY=inventories/\w+|ARGS=--\S.+|SOURCE=/\S+)$", setting)
         elif words[0] == "cp":
             assert (ROOT / words[2]).exists()
         elif words[0].endswith("ansible-playbook"):
             assert (ROOT / "playbooks" / f"{Path(words[-1]).name.removeprefix('ocweb.stack.').removesuffix('.yml')}.yml").exists()
+        elif words[:3] == ["docker", "compose", "exec"]:
+            assert words[3] in {"gateway", "frontend", "backend", "llm-proxy", "egress"}
         else:
-            assert words[0] in {"ssh", "mkdir", "cd"}
+            assert words[0] in {"ssh", "mkdir", "cd", "git", "printf"}
 
 
 def test_the_table_of_providers_is_the_list_of_providers() -> None:

@@ -57,7 +57,7 @@ class Host:
     def run(self, do: str, keys: dict[str, str], *chosen: str, **more: Any) -> dict[str, Any]:
         question = {
             **{"do": do, "check": False, "force": False, "stack_dir": str(self.stack), "project": "ocweb", "host": "one", "by": "me@here"},
-            **{"keys": keys, "chosen": list(chosen) or ["all"]},
+            **{"keys": keys, "weights": dict.fromkeys(keys, 1), "chosen": list(chosen) or ["all"]},
             "providers": {name: {"litellm": "openai", "api_base": "https://api.example/v1"} for name in ("openai", "gemini", "house")},
         }
         answer = rotation.main({**question, **more})
@@ -315,10 +315,25 @@ def test_a_key_that_is_found_somewhere_fails_the_run_unless_the_proxy_remembers_
     assert answer["changed"]
 
 
+def test_a_key_that_is_to_be_chosen_more_or_less_often_is_weighed_anew(host: Host) -> None:
+    host.run("place", {"openai.a": OLD, "openai.b": NEW})
+    weights = host.proxy / "config/keys.json"
+    assert json.loads(weights.read_text(encoding="utf-8")) == {"openai.a": 1, "openai.b": 1}
+    for do in ("place", "rotate"):
+        new = {"openai.a": 1, "openai.b": 0 if do == "place" else 5}
+        assert host.run(do, {"openai.a": OLD, "openai.b": NEW}, weights=new, check=True)["weighed"]
+        assert json.loads(weights.read_text(encoding="utf-8")) != new
+        answer = host.run(do, {"openai.a": OLD, "openai.b": NEW}, weights=new)
+        assert (answer["changed"], answer["weighed"], answer["changes"]) == (True, True, [])
+        assert json.loads(weights.read_text(encoding="utf-8")) == new
+        assert not host.run(do, {"openai.a": OLD, "openai.b": NEW}, weights=new)["changed"]
+    assert stat.S_IMODE(weights.stat().st_mode) == 0o644
+
+
 def test_the_records_of_a_stack_that_had_none_begin_with_the_next_deploy(host: Host) -> None:
     (host.proxy / "keys/openai").write_text(OLD, encoding="utf-8")
     (host.proxy / "keys/openai").chmod(0o400)
-    assert not host.run("place", {"openai": OLD})["changed"]
+    assert host.run("place", {"openai": OLD})["changes"] == []
     assert host.records["keys"]["openai"]["fingerprint"] == fingerprint(OLD)
 
 

@@ -108,7 +108,10 @@ def test_a_key_of_weight_0_is_for_when_the_others_are_turned_down(tmp_path: Path
     assert ring.choose("openai").secret == ONE
 
 
-@pytest.mark.parametrize(("status", "seconds", "rest"), [(401, None, 60), (429, None, 10), (429, 30, 30), (429, 0, 1), (429, 1e6, 600)])
+@pytest.mark.parametrize(
+    ("status", "seconds", "rest"),
+    [(401, None, 60), (402, None, 60), (403, None, 60), (429, None, 10), (429, 30, 30), (429, 0, 1), (429, 1e6, 600)],
+)
 def test_a_key_that_was_turned_down_rests(tmp_path: Path, status: int, seconds: float | None, rest: float) -> None:
     ring = Ring(tmp_path, openai__a=ONE, openai__b=TWO)
     ring.refused(ring.choose("openai"), status, seconds)
@@ -146,7 +149,7 @@ def test_the_one_key_of_a_provider_that_was_replaced_meanwhile_has_another(tmp_p
     assert attempt.key_for("openai").secret == TWO
 
 
-@pytest.mark.parametrize("status", [200, 400, 403, 404, 500, 503])
+@pytest.mark.parametrize("status", [200, 400, 404, 500, 503])
 def test_what_does_not_concern_the_key_is_not_asked_again(tmp_path: Path, status: int) -> None:
     attempt = Attempt(Ring(tmp_path, openai__a=ONE, openai__b=TWO))
     attempt.key_for("openai")

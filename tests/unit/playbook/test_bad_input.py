@@ -317,6 +317,38 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         {"frontend_source": {"git": "https://you:token@example.com/x", "commit": "0" * 40}, "frontend_port": "39996"},
         [["frontend_source:", "without a user or password in https"]],
     ),
+    "source_in_production": (
+        {"frontend_source": {"folder": "/srv/oc-web"}},
+        [["frontend_source: a folder is run from in development alone", "stack_mode"]],
+    ),
+    "source_missing": (
+        {"stack_mode": "development", "frontend_source": {"folder": "/no/source"}},
+        [["frontend_source: /no/source does not exist"]],
+    ),
+    "source_exposed": (
+        {"stack_mode": "development", "frontend_source": {"folder": "/etc"}},
+        [["frontend_source: /etc is of the system's /etc"]],
+    ),
+    "source_relative": (
+        {"stack_mode": "development", "frontend_source": {"folder": "oc-web"}},
+        [['frontend_source: "oc-web" is not an absolute path']],
+    ),
+    "source_unknown": (
+        {"stack_mode": "development", "frontend_source": "main"},
+        [["frontend_source: it is neither npm nor", "nor one with folder"]],
+    ),
+    "debug_port": (
+        {"stack_mode": "development", "backend_debug_port": "70000"},
+        [["backend_debug_port: 70000 is not a port", "0 for none"]],
+    ),
+    "debug_port_twice": (
+        {"stack_mode": "development", "backend_debug_port": "39990", "frontend_port": "39990"},
+        [["backend_debug_port: 39990 is frontend_port too"]],
+    ),
+    "debug_port_taken": (
+        {"stack_mode": "development", "backend_debug_port": "{port}"},
+        [["backend_debug_port: port {port} on 127.0.0.1 is used by"]],
+    ),
     "line_end": (
         {"backend_egress_policy": "allowlist", "backend_egress_hosts": ["github.com\n"]},
         [['backend_egress_hosts: "github.com'], ['" is not a host name']],

@@ -1,5 +1,7 @@
 """What the survey says about a host decides what a deploy does there."""
 
+import base64
+import json
 import os
 import pwd
 import socket
@@ -281,3 +283,66 @@ def test_what_the_kernel_lacks_is_told(tmp_path: Path, files: dict[str, str], la
 
 def test_this_kernel_lacks_nothing() -> None:
     assert survey.kernel_lacks() == []
+
+
+def test_a_deploy_is_the_last_good_one_as_long_as_nothing_else_is_described(tmp_path: Path) -> None:
+    assert survey.last_deploy(str(tmp_path)) == ({}, False)
+    (tmp_path / "deployed").mkdir()
+    (tmp_path / "deployed/deploy.json").write_text('{"images": {"backend": "one"}}', encoding="utf-8")
+    for path in (tmp_path / "deployed/compose.yml", tmp_path / "compose.yml"):
+        path.write_text("one", encoding="utf-8")
+    assert survey.last_deploy(str(tmp_path)) == ({"backend": "one"}, True)
+    (tmp_path / "compose.yml").write_text("two", encoding="utf-8")
+    assert survey.last_deploy(str(tmp_path)) == ({"backend": "one"}, False)
+
+
+@pytest.fixture
+def source_code(tmp_path: Path) -> Path:
+    folder = tmp_path / "oc-web"
+    (folder / "packages/one").mkdir(parents=True)
+    (folder / "package.json").write_text('{"workspaces": ["packages/*", "../*"]}', encoding="utf-8")
+    (folder / "bun.lock").write_text("{}", encoding="utf-8")
+    (folder / "packages/one/package.json").write_text('{"name": "one"}', encoding="utf-8")
+    return folder
+
+
+def test_source_code_is_described_with_what_says_its_packages(source_code: Path) -> None:
+    found = survey.source(str(source_code), "/opt/ocweb", "/home/you/workspace")
+    assert {name: found[name] for name in ("kind", "uid", "modules", "exposed", "overlapping")} == {
+        "kind": "folder",
+        "uid": os.getuid(),
+        "modules": False,
+        "exposed": "",
+        "overlapping": "",
+    }
+    texts = json.loads(base64.b64decode(found["manifests"]))
+    assert texts == {
+        "package.json": '{"workspaces": ["packages/*", "../*"]}',
+        "bun.lock": "{}",
+        "packages/one/package.json": '{"name": "one"}',
+    }
+
+
+@pytest.mark.parametrize("name", ["package.json", "bun.lock"])
+def test_source_code_without_its_packages_has_none(source_code: Path, name: str) -> None:
+    (source_code / name).unlink()
+    assert survey.source(str(source_code), "", "")["manifests"] == ""
+
+
+@pytest.mark.parametrize("name", ["package.json", "bun.lock", "packages/one/package.json"])
+def test_a_link_out_of_the_source_is_not_followed(source_code: Path, name: str) -> None:
+    secret = source_code.parent / "key"
+    secret.write_text('{"key": "canary"}', encoding="utf-8")
+    (source_code / name).unlink()
+    (source_code / name).symlink_to(secret)
+    assert b"canary" not in base64.b64decode(survey.source(str(source_code), "", "")["manifests"])
+
+
+def test_source_code_in_the_workspace_or_the_stack_is_told(source_code: Path) -> None:
+    assert survey.source(str(source_code), "/opt/ocweb", str(source_code.parent))["overlapping"] == "backend_workspace"
+    assert survey.source(str(source_code), str(source_code), "/home/you/workspace")["overlapping"] == "stack_dir"
+
+
+def test_no_source_code_is_nothing() -> None:
+    assert survey.source("", "/opt/ocweb", "/home/you/workspace")["manifests"] == ""
+    assert survey.source("/no/such", "/opt/ocweb", "/home/you/workspace")["kind"] == "missing"

@@ -1,9 +1,7 @@
 // Serves OpenCode's own page: everything goes to the agent server, with the password that the browser does not have.
 import type { ServerWebSocket } from "bun";
 import { Backend } from "./backend.ts";
-
-// Meant for one connection, not for what is carried over it.
-const HOP_BY_HOP = ["connection", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+import { without } from "./headers.ts";
 
 interface Terminal {
   url: string;
@@ -12,12 +10,6 @@ interface Terminal {
 }
 
 const backend = Backend.fromEnvironment();
-
-function without(headers: Headers, names: string[]): Headers {
-  const kept = new Headers(headers);
-  for (const name of names) kept.delete(name);
-  return kept;
-}
 
 const server = Bun.serve<Terminal>({
   hostname: process.env.OPENCODE_WEB_HOST,
@@ -34,9 +26,9 @@ const server = Bun.serve<Terminal>({
     }
     try {
       const { method, body } = request;
-      const forwarded = new Request(url, { method, body, headers: without(request.headers, HOP_BY_HOP), signal: request.signal });
+      const forwarded = new Request(url, { method, body, headers: without(request.headers), signal: request.signal });
       const answer = await backend.fetch(forwarded, { decompress: false });
-      return new Response(answer.body, { status: answer.status, headers: without(answer.headers, [...HOP_BY_HOP, "www-authenticate"]) });
+      return new Response(answer.body, { status: answer.status, headers: without(answer.headers, ["www-authenticate"]) });
     } catch (error) {
       if (request.signal.aborted) return new Response(null, { status: 499 });
       console.error(`${request.method} ${pathname}: ${error instanceof Error ? error.message : error}`);

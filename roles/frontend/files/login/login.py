@@ -17,8 +17,8 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from attempts import Attempts, neighbourhood
+from login_sessions import Sessions, digest
 from passwords import fits, hashed, too_weak
-from sessions import Sessions, digest
 
 # Browsers take a cookie of this prefix from this host alone, over TLS alone.
 COOKIE = "__Host-ocweb"

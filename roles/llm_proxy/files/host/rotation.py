@@ -4,20 +4,23 @@
 
 ``do``: place, rotate or revoke; ``check``: change nothing; ``force``: even where a provider could not be asked
 ``stack_dir`` (or "auto"), ``project``; ``host``: what the inventory calls this one; ``by``: who does it
-``keys``: {name: key}, all that there are to be; ``providers``: {name: {litellm, api_base}}
+``keys``: {name: key}, all that there are to be; ``weights``: {name: number}; ``providers``: {name: {litellm, api_base}}
 ``chosen``: which of them, and of those that there are: names, providers, or "all"
 
-and returns ``changed`` and ``changes`` (key, event, before, now: fingerprints), ``error`` ("" is none), and what a ``sweep`` found.
+and returns ``changed``, ``changes`` (key, event, before, now: fingerprints), whether keys were ``weighed`` anew, ``error`` ("" is none),
+and what a ``sweep`` found.
 No key is in what it returns.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
 from typing import Any
 
+import secret_file
 from key_files import BusyError, KeyFiles, Records, alone, fingerprint
 from proxy_container import ProxyContainer
 from sweep import sweep
@@ -77,6 +80,17 @@ class Keys:
         """Return the keys that lie here; with ``changes``, those that they concern."""
         names = self.files.names() if changes is None else [change["key"] for change in changes]
         return {key for name in names for key in (self.files.read(name), self.files.former(name)) if key}
+
+    def weigh(self) -> bool:
+        """Tell the proxy how often to choose each key, and tell whether that is anything new."""
+        path = self.stack_dir / "llm-proxy/config/keys.json"
+        text = json.dumps(self.question["weights"], sort_keys=True)
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            return False
+        if not self.question["check"]:
+            owner, group, _ = secret_file.belongs(path.parent)
+            secret_file.write(path, text, owner, group, 0o644)
+        return True
 
     def place(self, changes: list[Change]) -> None:
         """Put in place and take away what differs."""
@@ -202,18 +216,20 @@ def main(question: dict[str, Any]) -> dict[str, Any]:
     """Do what is asked for, and tell what came of it."""
     # What was begun is brought to an end when the connection to the controller breaks.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    answer: dict[str, Any] = {"changed": False, "changes": [], "error": "", "sweep": []}
+    answer: dict[str, Any] = {"changed": False, "changes": [], "weighed": False, "error": "", "sweep": []}
     try:
         keys = Keys(question)
         if question["check"]:
             changes = keys.changes()
             if question["do"] == "rotate":
                 keys.allow(changes)
-            return {**answer, "changed": bool(changes), "changes": changes}
+            weighed = question["do"] != "revoke" and keys.weigh()
+            return {**answer, "changed": bool(changes) or weighed, "changes": changes, "weighed": weighed}
         with alone(keys.stack_dir / "llm-proxy/records"):
             changes = keys.changes()
             before = keys.in_place(changes)
             DEEDS[question["do"]](keys, changes)
+            weighed = question["do"] != "revoke" and keys.weigh()
     except BusyError:
         return {**answer, "error": "Another run is changing the keys of this host. Wait until it has ended."}
     except (StopError, OSError) as stop:
@@ -222,7 +238,7 @@ def main(question: dict[str, Any]) -> dict[str, Any]:
     places = sweep(gone, str(keys.stack_dir), question["project"]) if gone else []
     left = [place["place"] for place in places if place["found"] and not place["expected"]]
     error = f"The old key is still to be found: {', '.join(left)}." if left else ""
-    return {"changed": bool(changes), "changes": changes, "error": error, "sweep": places}
+    return {"changed": bool(changes) or weighed, "changes": changes, "weighed": weighed, "error": error, "sweep": places}
 
 
 def _print(key: str) -> str:

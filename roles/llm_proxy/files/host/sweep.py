@@ -19,7 +19,8 @@ from urllib.parse import quote
 SECONDS = 120
 # In the memory of the one who had it, a key is to be expected.
 HOLDER = "llm-proxy"
-BLOCK = 8 * 1024 * 1024
+BLOCK = 1024 * 1024
+PAGE = os.sysconf("SC_PAGE_SIZE")
 # Of the engine's own, by its root folder: what it knows of containers (and their logs), images, networks, volumes and builds.
 ENGINE = ("containers", "image", "network", "volumes", "buildkit", "swarm", "plugins")
 TEMPORARY = ["/tmp", "/var/tmp", "/dev/shm", "/run/user"]
@@ -142,7 +143,11 @@ def _in_memory(container: dict[str, Any], words: list[str], holder: bool) -> Pla
 def _pieces(pid: int, needles: list[bytes]) -> int:
     """Count the regions of a process's memory that hold a key."""
     count, longest = 0, max(map(len, needles))
-    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+    with (
+        open(f"/proc/{pid}/maps", encoding="utf-8") as maps,
+        open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pages,
+        open(f"/proc/{pid}/mem", "rb", buffering=0) as memory,
+    ):
         for line in maps:
             region, rights, *_ = line.split()
             if not rights.startswith("rw") or line.rstrip().endswith(("[vvar]", "[vsyscall]")):
@@ -150,8 +155,12 @@ def _pieces(pid: int, needles: list[bytes]) -> int:
             start, end = (int(part, 16) for part in region.split("-"))
             rest = b""
             for at in range(start, end, BLOCK):
+                size = min(BLOCK, end - at)
+                if not _written(pages.fileno(), at, size):
+                    rest = b""
+                    continue
                 try:
-                    block = os.pread(memory.fileno(), min(BLOCK, end - at), at)
+                    block = os.pread(memory.fileno(), size, at)
                 except OSError:
                     break
                 if any(needle in rest + block for needle in needles):
@@ -159,6 +168,13 @@ def _pieces(pid: int, needles: list[bytes]) -> int:
                     break
                 rest = block[-longest:]
     return count
+
+
+def _written(pages: int, at: int, size: int) -> bool:
+    """Tell by a process's page map whether memory was ever written: runtimes reserve tens of GiB that reading would fill with zeros."""
+    described = os.pread(pages, size // PAGE * 8, at // PAGE * 8)
+    # The highest bits say that a page is in memory, or swapped out.
+    return not described or max(described[7::8]) >= 0x40
 
 
 def _in_processes(words: list[str]) -> Place:

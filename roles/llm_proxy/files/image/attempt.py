@@ -4,8 +4,8 @@ from contextvars import ContextVar
 
 from key_ring import Key, KeyRing
 
-# Statuses by which a provider turns down the key rather than the request.
-TURNED_DOWN = frozenset({401, 429})
+# Statuses by which a provider turns down the key rather than the request: unknown, not paid for, blocked, used too much.
+TURNED_DOWN = frozenset({401, 402, 403, 429})
 
 
 class Attempt:

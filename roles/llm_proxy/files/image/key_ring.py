@@ -12,8 +12,9 @@ from watched import WatchedFolder
 
 # In the folder of the proxy's configuration: {name of a key's file: how often it is chosen beside the provider's other keys}.
 WEIGHTS_FILE = "keys.json"
-# Seconds for which a refused key is used only when no other is left: after a 401, and after a 429 that does not say for how long.
-REST_SECONDS = {401: 60.0, 429: 10.0}
+# Seconds for which a refused key is used only when no other is left, where the provider does not say for how long.
+REST_SECONDS = 60.0
+LIMITED_SECONDS = 10.0
 MOST_SECONDS = 600.0
 
 
@@ -96,7 +97,8 @@ class KeyRing:
 
     def refused(self, key: Key, status: int, seconds: float | None = None) -> None:
         """The provider has turned the key down with an HTTP status, for so many seconds if it said so."""
-        rest = REST_SECONDS[status] if seconds is None else min(max(seconds, 1.0), MOST_SECONDS)
+        usual = LIMITED_SECONDS if status == 429 else REST_SECONDS
+        rest = usual if seconds is None else min(max(seconds, 1.0), MOST_SECONDS)
         self._resting[key.fingerprint] = self._clock() + rest
         self.usage.refused(key.file, key.fingerprint, status)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-import sessions
-from sessions import Sessions
+import login_sessions
+from login_sessions import Sessions
 
 USERS = {"dev": "hash-1", "ann": "hash-2"}
 
@@ -66,7 +66,7 @@ def test_it_ends_with_its_user_or_a_new_password(path: Path, users: dict[str, st
 
 
 def test_a_users_oldest_session_makes_room(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "MAX_SESSIONS", 2)
+    monkeypatch.setattr(login_sessions, "MAX_SESSIONS", 2)
     kept = Sessions(path, 60)
     hers = kept.start("ann", "hash-2")
     tokens = [kept.start("dev", "hash-1") for _ in range(3)]

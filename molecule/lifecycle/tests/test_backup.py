@@ -1,0 +1,95 @@
+"""A backup is made while people work, opens with its password alone, and is whole or refused; what it brings back is used elsewhere."""
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import DIR, ELSEWHERE, PASSWORD, Elsewhere, Stack, ask, play, state
+
+GPG = "gpg --batch --quiet --no-symkey-cache --pinentry-mode loopback --passphrase-file /run/password"
+# Opens a backup, changes its manifest, and seals it again.
+REPACK = f"""
+set -e; work=$(mktemp -d); cd "$work"
+{GPG} --decrypt "$1" >archive; tar --extract --file archive; sed --in-place "$2" manifest.json
+tar --create --file changed manifest.json sessions; {GPG} --symmetric --output "$3" changed; rm -r "$work"
+"""
+
+
+@pytest.fixture(scope="module")
+def backup(stack: Stack, session: str) -> Iterator[str]:
+    """The path of a backup on the server, made while the stack runs, with its workspace."""
+    stack.server.check_output("echo work >/root/workspace/work.txt && ln -s /etc/shadow /opt/ocweb/backend/home/link")
+    started = stack.server.check_output("docker inspect --format '{{.Id}} {{.State.StartedAt}}' $(docker ps --quiet)")
+    done = play("backup", {"stack_backup_workspace": True})
+    assert done.code == 0, done.said
+    assert stack.server.check_output("docker inspect --format '{{.Id}} {{.State.StartedAt}}' $(docker ps --quiet)") == started
+    stack.server.check_output("umask 077; printf %s >/run/password", PASSWORD)
+    yield str(stack.server.check_output("ls /var/backups/ocweb/ocweb-*.tar.gpg"))
+    stack.server.check_output("rm -rf /var/backups/ocweb /run/password /root/workspace/work.txt /root/.gnupg /opt/ocweb/backend/home/link")
+
+
+def test_it_holds_sessions_and_configuration_and_no_secret(stack: Stack, backup: str) -> None:
+    assert stack.server.check_output(f"stat --format '%a %U' {backup}") == "600 root"
+    names = stack.server.check_output(f"{GPG} --decrypt {backup} | tar --list").splitlines()
+    assert {"manifest.json", "configuration/compose.yml", "sessions/.local/share/opencode/opencode.db", "workspace/work.txt"} <= set(names)
+    secrets = f"cat {DIR}/backend/secrets/password {DIR}/llm-proxy/secrets/master_key"
+    for secret in stack.server.check_output(f"{secrets} | sed 's/sk-/\\n&/'").split():
+        assert stack.server.run(f"{GPG} --decrypt {backup} | grep --text --quiet --fixed-strings -e {secret}").rc == 1
+    # A link of the agent's is a link, and nothing of what it leads to.
+    assert "link -> /etc/shadow" in stack.server.check_output(f"{GPG} --decrypt {backup} | tar --list --verbose")
+
+
+def test_the_report_tells_of_it(backup: str) -> None:
+    assert f"ago: {backup}" in play("status").said
+
+
+def test_a_password_is_wanted(stack: Stack) -> None:
+    for password, words in (("", "there is none"), ("short", "it is too weak")):
+        done = play("backup", {"stack_backup_password": password})
+        assert done.code == 2
+        assert f"stack_backup_password: {words}" in done.said
+
+
+SPOILT = {
+    "wrong password": ("cp $1 $3", "", "does not open with this password (stack_backup_password)", "another password altogether"),
+    "truncated": ("head --bytes=-1000 $1 >$3", "", "is damaged, truncated or no backup of ours", PASSWORD),
+    "tampered": ("cp $1 $3; printf x | dd of=$3 bs=1 seek=20000 conv=notrunc status=none", "", "is damaged, truncated", PASSWORD),
+    "no backup": ("head --bytes=100000 /dev/urandom >$3", "", "is damaged, truncated or no backup of ours", PASSWORD),
+    "another version": (REPACK, 's/"version": 1/"version": 2/', "is a backup of version 2, and version 1 is read here", PASSWORD),
+    "a newer OpenCode": (REPACK, 's/"format": ./&"29990101000000_tomorrow", /', "was made by a newer OpenCode", PASSWORD),
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_one_that_is_not_right_changes_nothing(stack: Stack, backup: str, spoilt: str) -> None:
+    script, argument, words, password = SPOILT[spoilt]
+    stack.server.check_output("rm -f /var/backups/spoilt && sh -c %s sh %s %s /var/backups/spoilt", script, backup, argument)
+    before = state(stack)
+    done = play("restore", {"stack_restore_file": "/var/backups/spoilt", "stack_backup_password": password})
+    assert done.code == 2
+    assert words in done.said
+    assert "Nothing was changed" in done.said
+    assert state(stack) == before
+    stack.server.check_output("rm /var/backups/spoilt")
+
+
+def test_it_comes_back_elsewhere_and_can_be_used(stack: Stack, backup: str, session: str, elsewhere: Elsewhere) -> None:
+    other = elsewhere
+    nowhere = play("rollback", ELSEWHERE)
+    assert nowhere.code == 2
+    assert "There is no deploy to go back to: /opt/elsewhere/previous is not there yet." in nowhere.said
+    other.backend("/session", {"title": "of the other"})
+
+    dry = play("restore", {**ELSEWHERE, "stack_restore_file": backup, "stack_restore_workspace": True}, "--check")
+    assert (dry.code, dry.changed) == (0, 1)
+    assert {one["title"] for one in other.backend("/session")} == {"of the other"}
+
+    done = play("restore", {**ELSEWHERE, "stack_restore_file": backup, "stack_restore_workspace": True})
+    assert done.code == 0, done.said
+    other.refresh()
+    assert "You wrote: “remember me”." in str(other.backend(f"/session/{session}/message"))
+    assert "You wrote: “and here?”." in ask(other, session, "and here?")
+    owners = stack.server.check_output("find /opt/elsewhere/backend/home /srv/elsewhere -printf '%U\\n' | sort -u").split()
+    assert set(owners) <= {"0", "1234"}
+    assert stack.server.check_output("stat --format %u /opt/elsewhere/backend/home/.local/share/opencode/opencode.db") == "1234"
+    assert stack.server.check_output("cat /srv/elsewhere/work.txt") == "work"
+    assert stack.server.check_output("ls -d /opt/elsewhere/backend/home.before-*")

@@ -1,0 +1,231 @@
+"""Keeps what was deployed last and before, and brings it back, in seconds and without a build.
+
+``deployed/`` in the stack's folder is the last deploy that was healthy, ``previous/`` the one before it. Each holds compose.yml, what
+the services have mounted from their config folders, deploy.json ({at, images, format, keys: names alone}), and, where the deploy after
+it changes OpenCode, opencode.db: the sessions as they were just before. Keys, secrets and the sessions themselves are not part of a deploy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import Any
+
+from folder import Refusal, Stack, answered, key_names, now, read, source, write
+from sessions import DATABASE, Sessions
+
+RECORDS = ("deployed", "previous")
+
+
+def configuration(root: Path) -> dict[str, tuple[bytes, int]]:
+    """Return what a deploy consists of: each file's path in ``root``, with its content and mode."""
+    files = [root / "compose.yml", *sorted(root.glob("*/config/**/*"))]
+    return {
+        str(path.relative_to(root)): (path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
+        for path in files
+        if path.is_file() and not path.is_symlink() and path.relative_to(root).parts[0] not in RECORDS
+    }
+
+
+def put(content: dict[str, tuple[bytes, int]], root: Path) -> list[str]:
+    """Make ``root`` hold this configuration, compose.yml last; return what was changed.
+
+    What is the same keeps its inode, which may be mounted.
+    """
+    there = configuration(root)
+    changed = differences(there, content)
+    for name in sorted(changed, key=lambda name: name == "compose.yml"):
+        if name in content:
+            (root / name).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            write(root / name, *content[name])
+        else:
+            (root / name).unlink()
+    return changed
+
+
+def differences(one: dict[str, tuple[bytes, int]], other: dict[str, tuple[bytes, int]]) -> list[str]:
+    """Return the names of the files that are not the same."""
+    return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+
+
+class Deploys:
+    """What is kept of a stack's deploys."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.deployed, self.previous = (stack.path / name for name in RECORDS)
+
+    def images(self, file: Path) -> dict[str, str]:
+        """Return each service's image in a description."""
+        return {name: str(service["image"]) for name, service in self.stack.model(file).get("services", {}).items()}
+
+    def sessions(self, image: str) -> Sessions:
+        """Return the agent's home, worked on with this image of the proxy."""
+        return Sessions(self.stack.path / "backend/home", image, source("sessions"))
+
+    def keep(self) -> bool:
+        """Take what runs, and is healthy, for the last good deploy; what was that becomes the one before. Return whether it was another."""
+        running = configuration(self.stack.path)
+        if (self.deployed / "deploy.json").exists() and not differences(configuration(self.deployed), running):
+            (self.deployed / Path(DATABASE).name).unlink(missing_ok=True)
+            return False
+        fresh = self.stack.path / ".deployed.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
+        put(running, fresh)
+        images = self.images(self.stack.description)
+        record = {
+            "at": now(),
+            "images": images,
+            "format": self.sessions(images["llm-proxy"]).format(),
+            "keys": sorted(key_names(self.stack.path)),
+        }
+        write(fresh / "deploy.json", json.dumps(record, indent=1).encode(), 0o600)
+        if self.deployed.exists():
+            shutil.rmtree(self.previous, ignore_errors=True)
+            self.deployed.rename(self.previous)
+        fresh.rename(self.deployed)
+        return True
+
+    def before(self) -> bool:
+        """Keep a copy of the sessions' database beside the last good deploy, before another OpenCode may change its format."""
+        image = read(self.deployed / "deploy.json").get("images", {}).get("llm-proxy", "")
+        home = self.stack.path / "backend/home"
+        if not image or self.stack.missing([image]) or not self.sessions(image).format():
+            return False
+        if (home / DATABASE).lstat().st_size > shutil.disk_usage(self.stack.path).free // 2:
+            raise Refusal(f"{self.stack.path} has no room for a copy of the sessions, which a new OpenCode may change. Free some space.")
+        copy = self.deployed / Path(DATABASE).name
+        fresh = copy.with_name(f".{copy.name}.new")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            self.sessions(image).ask("copy", stdout=file)
+        fresh.replace(copy)
+        return True
+
+    def newer_format(self, record: Path) -> list[str]:
+        """Return the changes that the sessions' format went through since a deploy that is kept."""
+        kept = read(record / "deploy.json")
+        return sorted(set(self.sessions(kept["images"]["llm-proxy"]).format()) - set(kept.get("format", [])))
+
+    def switch(self, record: Path, seconds: int, recreate: bool = False, restore_sessions: bool = False) -> str:
+        """Make a kept deploy the one that runs; return which services are not healthy then, "" if all are."""
+        if self.stack.model().get("networks") != self.stack.model(record / "compose.yml").get("networks"):
+            self.stack.compose("down", "--remove-orphans", "--timeout", "5", timeout=None)
+        put(configuration(record), self.stack.path)
+        if restore_sessions:
+            self.stack.compose("stop", "--timeout", "5", "backend", timeout=None)
+            with (record / Path(DATABASE).name).open("rb") as copy:
+                self.sessions(read(record / "deploy.json")["images"]["llm-proxy"]).ask("put", stdin=copy)
+        return self.stack.up(seconds, recreate)
+
+    def save_logs(self) -> Path:
+        """Write what the services that did not come up said to a file, before they go."""
+        path = self.stack.path / "failed.log"
+        parts = [self.stack.compose("ps", "--all"), self.stack.compose("logs", "--no-color", "--timestamps", "--tail", "200")]
+        write(path, "\n".join(part.stdout + part.stderr for part in parts).encode(), 0o600)
+        return path
+
+    def come_back(self, seconds: int, recreate: bool) -> str:
+        """After a deploy that is not healthy, bring the last good one back; return in words what came of it, "" if there is none."""
+        record = read(self.deployed / "deploy.json")
+        if not record or not differences(configuration(self.deployed), configuration(self.stack.path)):
+            return ""
+        log = self.save_logs()
+        if missing := self.stack.missing(record["images"].values()):
+            return f"The deploy of {record['at']} cannot come back: its images are gone ({', '.join(missing)}). Why it failed: {log}"
+        newer = self.newer_format(self.deployed)
+        copy = self.deployed / Path(DATABASE).name
+        unwell = self.switch(self.deployed, seconds, recreate, restore_sessions=bool(newer) and copy.exists())
+        copy.unlink(missing_ok=True)
+        if unwell:
+            return f"The deploy of {record['at']} is back, but not healthy either: {unwell}. Why the new one failed: {log}"
+        kept = " Its sessions are those from before the deploy; OpenCode's new format lies beside them." if newer else ""
+        return f"The deploy of {record['at']} is back and healthy.{kept} Why the new one failed: {log}"
+
+    def target(self) -> Path:
+        """Return what a rollback goes to: the last good deploy where what is described now is another, else the one before it."""
+        if (self.deployed / "deploy.json").exists() and differences(configuration(self.deployed), configuration(self.stack.path)):
+            return self.deployed
+        return self.previous
+
+    def roll_back(self, seconds: int, restore_sessions: bool, check: bool) -> list[str]:
+        """Go back to the deploy before, and keep the one that was: the next rollback returns to it. Return what was done, in lines.
+
+        Raises:
+            Refusal: there is none, it cannot be run, or it did not become healthy (what ran before is back then).
+        """
+        target = self.target()
+        record = read(target / "deploy.json")
+        if not record:
+            raise Refusal(
+                f"There is no deploy to go back to: {self.previous} is not there yet. Each deploy that changes something leaves one."
+            )
+        if missing := self.stack.missing(record["images"].values()):
+            gone = f"The deploy of {record['at']} cannot come back: its images are gone ({', '.join(missing)})."
+            raise Refusal(f"{gone} Deploy that version with site.yml, which builds them.")
+        newer = self.newer_format(target)
+        copy = target / Path(DATABASE).name
+        if newer and not (restore_sessions and copy.exists()):
+            reason = f"The OpenCode of {record['at']} may not read today's sessions: their format changed ({', '.join(newer)})."
+            if not copy.exists():
+                raise Refusal(f"{reason} No copy from before is kept: deploy that version with site.yml, and restore a backup.")
+            way = f"With stack_rollback_sessions: true they come back as they were before ({copy}), and today's are kept beside them."
+            raise Refusal(f"{reason} {way}")
+        lines = self.plan(target, record)
+        if check:
+            return lines
+        unwell = self.switch(target, seconds, restore_sessions=bool(newer))
+        if unwell:
+            back = self.switch(self.deployed, seconds) if target == self.previous else unwell
+            raise Refusal(
+                f"The deploy of {record['at']} did not become healthy within {seconds} seconds (stack_start_timeout): {unwell}. "
+                + ("What ran before is back and healthy." if not back else f"What ran before is not healthy either: {back}."),
+                changed=True,
+            )
+        if target == self.previous:
+            swap = self.stack.path / ".swap"
+            shutil.rmtree(swap, ignore_errors=True)
+            self.deployed.rename(swap)
+            self.previous.rename(self.deployed)
+            swap.rename(self.previous)
+        return lines
+
+    def plan(self, target: Path, record: dict[str, Any]) -> list[str]:
+        """Say what a rollback changes."""
+        current = self.images(self.stack.description)
+        lines = [f"The deploy of {record['at']} comes back"]
+        lines += [
+            f"{name}: {current.get(name, 'none')} -> {image}"
+            for name, image in sorted(record["images"].items())
+            if current.get(name) != image
+        ]
+        lines += [f"{name} changes" for name in differences(configuration(self.stack.path), configuration(target))]
+        lost = sorted(set(record.get("keys", [])) - key_names(self.stack.path))
+        lines += [f"{name}: its key is no longer on this host, so that its models do not answer until a deploy brings one" for name in lost]
+        return lines
+
+
+def answer(question: dict[str, Any]) -> dict[str, Any]:
+    """Do ``do``: keep, before, come_back or roll_back. Besides: stack_dir, project, seconds, recreate, restore_sessions, check."""
+    stack = Stack(question["stack_dir"], question["project"])
+    stack.need()
+    deploys = Deploys(stack)
+    seconds, check = int(question.get("seconds", 180)), bool(question.get("check", False))
+    if question["do"] == "keep":
+        return {"changed": deploys.keep()}
+    if question["do"] == "before":
+        return {"changed": deploys.before()}
+    if question["do"] == "come_back":
+        said = deploys.come_back(seconds, bool(question.get("recreate", False)))
+        return {"changed": bool(said), "said": said}
+    lines = deploys.roll_back(seconds, bool(question.get("restore_sessions", False)), check)
+    return {"changed": True, "lines": lines}
+
+
+def main(question: dict[str, Any]) -> dict[str, Any]:
+    """Return what came of it, and ``error``."""
+    return answered(answer, question)

@@ -1,0 +1,189 @@
+"""A stack on this host: its folder, and its project at the engine. The programs of the life cycle stand on this."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+# What a service may take to stop where nobody waits for its streams to end.
+STOP_SECONDS = 5
+LABEL = "com.docker.compose"
+
+
+class Refusal(Exception):
+    """Why a program does not do what it was asked, in words for people. ``changed`` tells whether something was done before."""
+
+    def __init__(self, text: str, changed: bool = False) -> None:
+        super().__init__(text)
+        self.changed = changed
+
+
+def answered(work: Callable[[dict[str, Any]], dict[str, Any]], question: dict[str, Any]) -> dict[str, Any]:
+    """Do a program's work and return what comes of it, with ``error``: "", or why nothing did."""
+    try:
+        return {"error": "", **work(question)}
+    except Refusal as refusal:
+        return {"error": str(refusal), "changed": refusal.changed}
+    except Exception:
+        # The task that runs it shows nothing of its output, which may hold a password.
+        return {"error": traceback.format_exc(), "changed": True}
+
+
+def run(*command: str, timeout: float | None = 60) -> subprocess.CompletedProcess[str]:
+    """Run a command, which may fail; a missing one or one that takes longer than ``timeout`` seconds has exit code 127."""
+    nothing = subprocess.DEVNULL
+    try:
+        return subprocess.run(command, stdin=nothing, capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return subprocess.CompletedProcess(command, 127, "", str(error))
+
+
+def now() -> str:
+    """Return the time as UTC in ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def source(name: str) -> str:
+    """Return a module's own text, however it was loaded."""
+    module = sys.modules[name]
+    return str(module.__dict__.get("SOURCE") or Path(str(module.__file__)).read_text(encoding="utf-8"))
+
+
+def opened_plain(path: Path) -> BinaryIO:
+    """Open a file to read it; a link is not followed and a pipe not waited for, since services may write where it lies."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+
+
+def key_names(root: Path) -> set[str]:
+    """Return the names of the providers' keys on this host."""
+    folder = root / "llm-proxy/keys"
+    return {name for name in os.listdir(folder) if not name.startswith(".")} if folder.is_dir() else set()
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; {} where there is none that can be read."""
+    try:
+        with opened_plain(path) as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write(path: Path, content: bytes, mode: int) -> None:
+    """Put a file into its place in one step, so that a killed run leaves the old one or the new one."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        os.fchmod(file.fileno(), mode)
+    fresh.replace(path)
+
+
+class Stack:
+    """The stack of a Compose project. ``stack_dir`` may be "auto", as the role has it."""
+
+    def __init__(self, stack_dir: str, project: str) -> None:
+        home = "/opt/ocweb" if os.geteuid() == 0 else os.path.expanduser("~/.local/share/ocweb")
+        self.path = Path(home if stack_dir == "auto" else stack_dir)
+        self.project = project
+        self.description = self.path / "compose.yml"
+
+    def need(self) -> None:
+        """See that there is a stack here, ours, and an engine.
+
+        Raises:
+            Refusal: something of that is not so.
+        """
+        if not self.description.exists():
+            raise Refusal(f"There is no stack in {self.path} (stack_dir). Deploy one with site.yml, or name its folder.")
+        if f"\nname: {self.project}\n" not in self.description.read_text(encoding="utf-8"):
+            raise Refusal(
+                f"The stack in {self.path} (stack_dir) is not of the project {self.project} (stack_project). Name both as it was deployed."
+            )
+        if problem := self.engine_problem():
+            raise Refusal(problem)
+
+    def engine_problem(self) -> str:
+        """Say why the engine cannot be asked; "" if it can."""
+        asked = run("docker", "version", "--format", "{{.Server.Version}}")
+        if asked.returncode == 0:
+            return ""
+        reason = (asked.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return f"The engine does not answer: {reason}. Start it, for example with `systemctl start docker`."
+
+    def compose(self, *arguments: str, file: Path | None = None, timeout: float | None = 60) -> subprocess.CompletedProcess[str]:
+        """Run a Compose command on the stack, or on what another file describes as if it lay in the stack's folder."""
+        where = ("--project-name", self.project, "--project-directory", str(self.path), "--file", str(file or self.description))
+        return run("docker", "compose", *where, *arguments, timeout=timeout)
+
+    def model(self, file: Path | None = None) -> dict[str, Any]:
+        """Return what a description says, as Compose understands it; {} where it does not."""
+        done = self.compose("config", "--format", "json", file=file)
+        return json.loads(done.stdout or "{}") if done.returncode == 0 else {}
+
+    def up(self, seconds: int, recreate: bool = False) -> str:
+        """Start what is described, without a build, and say which services are not healthy after ``seconds``; "" if all are.
+
+        They start all at once, as at a boot: one after the other, as a deploy starts them, takes twice as long.
+        """
+        options = [
+            "--no-build",
+            "--pull",
+            "never",
+            "--remove-orphans",
+            "--timeout",
+            str(STOP_SECONDS),
+            *(["--force-recreate"] if recreate else []),
+        ]
+        done = self.compose("up", "--no-start", *options, timeout=None)
+        wanted = set(self.model().get("services", {}))
+        if done.returncode or not wanted:
+            return f"none ({(done.stderr.strip().splitlines() or ['Compose gave no reason'])[-1].strip()})"
+        run("docker", "start", *(one["id"] for one in self.containers()), timeout=None)
+        # Compose gives up on a service at its first word of being unwell, which a slow start may be.
+        end = time.monotonic() + seconds
+        while (unwell := wanted - {one["service"] for one in self.containers() if one["health"] == "healthy"}) and time.monotonic() < end:
+            time.sleep(0.2)
+        return ", ".join(sorted(unwell))
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Describe the project's containers, in the order of their services: ids, states, images, published ports."""
+        ids = run("docker", "ps", "--all", "--quiet", "--filter", f"label={LABEL}.project={self.project}").stdout.split()
+        found = json.loads(run("docker", "container", "inspect", *ids).stdout or "[]") if ids else []
+        described = []
+        for one in found:
+            state, labels = one["State"], one["Config"]["Labels"]
+            running = state["Status"] == "running"
+            described.append(
+                {
+                    "id": one["Id"],
+                    "name": one["Name"].lstrip("/"),
+                    "service": labels.get(f"{LABEL}.service", "?"),
+                    "image": one["Config"]["Image"],
+                    "state": state["Status"],
+                    "health": state.get("Health", {}).get("Status", "none") if running else "",
+                    "started": state["StartedAt"] if running else "",
+                    "restarts": one["RestartCount"],
+                    "exit_code": state["ExitCode"],
+                    "out_of_memory": state["OOMKilled"],
+                    "ports": sorted(
+                        f"{at['HostIp']}:{at['HostPort']}"
+                        for entry in (one["NetworkSettings"]["Ports"] or {}).values()
+                        for at in entry or []
+                    ),
+                }
+            )
+        return sorted(described, key=lambda one: str(one["service"]))
+
+    def missing(self, images: Iterable[str]) -> list[str]:
+        """Return those of the images that the engine does not have."""
+        return [image for image in sorted(set(images)) if run("docker", "image", "inspect", "--format", "{{.Id}}", image).returncode]

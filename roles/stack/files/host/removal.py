@@ -1,0 +1,114 @@
+"""Takes a stack away: what the engine has of its project, its images, and its folder. The workspace goes only if that is asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from folder import LABEL, Refusal, Stack, answered, run
+
+# Made by base-image, and used by every stack on the host.
+SHARED_IMAGE = "localhost/ocweb-bootstrap"
+
+
+def listed(*command: str) -> list[str]:
+    """Return the words that a command of the engine prints, each once."""
+    return sorted(set(run("docker", *command).stdout.split()))
+
+
+def found(stack: Stack) -> dict[str, list[str]]:
+    """Return what the engine has of the project, by kind, in the order in which it can go."""
+    mine = f"label={LABEL}.project={stack.project}"
+    images = listed("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"localhost/{stack.project}/*")
+    others = [one for one in listed("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "localhost/*/base") if one not in images]
+    shared = [] if others else listed("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", SHARED_IMAGE)
+    return {
+        "container": listed("ps", "--all", "--format", "{{.Names}}", "--filter", mine),
+        "network": listed("network", "ls", "--format", "{{.Name}}", "--filter", mine),
+        "volume": listed("volume", "ls", "--format", "{{.Name}}", "--filter", mine),
+        # The base last: the engine keeps layers that something is made from.
+        "image": sorted([*images, *shared], key=lambda one: (one in shared, "/base:" in one, one)),
+    }
+
+
+def workspace(stack: Stack) -> Path | None:
+    """Return the folder on the host that the agent works in, as far as it is there."""
+    volumes = stack.model().get("services", {}).get("backend", {}).get("volumes", []) if stack.description.exists() else []
+    paths = [Path(str(one["source"])) for one in volumes if one.get("target") == "/workspace"]
+    return next((path for path in paths if path.is_dir() and not path.is_symlink()), None)
+
+
+def check(stack: Stack, confirmation: str, dry: bool) -> None:
+    """See that this may go.
+
+    Raises:
+        Refusal: it was not confirmed, or what lies in the folder is not a stack of this project.
+    """
+    if stack.path.is_dir() and any(stack.path.iterdir()) and not (stack.path / "build.yml").exists() and not stack.description.exists():
+        raise Refusal(f"{stack.path} (stack_dir) holds other things than a stack. Nothing was removed: name the stack's folder.")
+    for file in (stack.description, stack.path / "build.yml"):
+        if file.exists() and f"\nname: {stack.project}\n" not in file.read_text(encoding="utf-8"):
+            raise Refusal(
+                f"The stack in {stack.path} (stack_dir) is not of the project {stack.project} (stack_project). Nothing was removed: "
+                "name both as it was deployed."
+            )
+    if not dry and confirmation != stack.project:
+        raise Refusal(
+            f"stack_remove: nothing was removed. The project's name confirms it: -e stack_remove={stack.project}. "
+            "--check shows what would go: sessions and keys on this host too."
+        )
+
+
+def remove(stack: Stack, with_workspace: bool, dry: bool) -> list[str]:
+    """Remove it all, or with ``dry`` nothing, and say what."""
+    engine = stack.engine_problem()
+    there = {} if engine else found(stack)
+    if engine and shutil.which("docker") and stack.description.exists():
+        raise Refusal(f"{engine} Nothing was removed, since its containers would stay.")
+    folder = workspace(stack)
+    lines = [f"{kind} {name}" for kind, names in there.items() for name in names]
+    lines += [f"folder {path}" for path in (stack.path, folder if with_workspace else None) if path and path.exists()]
+    if dry:
+        return lines
+    failures = []
+    for kind, names in there.items():
+        command = ["rm", "--force", "--volumes"] if kind == "container" else [kind, "rm"]
+        done = run("docker", *command, *names, timeout=None) if names else None
+        if done is not None and done.returncode:
+            failures += done.stderr.strip().splitlines()
+    if with_workspace and folder:
+        empty(folder)
+    if stack.path.exists() and not failures:
+        shutil.rmtree(stack.path)
+    if failures:
+        raise Refusal(f"Not all could be removed, and {stack.path} was kept: {'; '.join(failures)}", changed=True)
+    return lines
+
+
+def empty(folder: Path) -> None:
+    """Remove a folder; one that is mounted here is emptied and stays."""
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+    if not os.path.ismount(folder):
+        folder.rmdir()
+
+
+def answer(question: dict[str, Any]) -> dict[str, Any]:
+    """Remove the stack in ``stack_dir`` of ``project``, which ``confirmation`` names again; with ``check`` say what would go."""
+    stack = Stack(question["stack_dir"], question["project"])
+    dry = bool(question["check"])
+    if not stack.path.exists() and (stack.engine_problem() or not any(found(stack).values())):
+        return {"changed": False, "lines": [f"There is no stack in {stack.path}"]}
+    check(stack, str(question["confirmation"]), dry)
+    lines = remove(stack, bool(question["workspace"]), dry)
+    return {"changed": bool(lines), "lines": lines or ["There is nothing to remove"]}
+
+
+def main(question: dict[str, Any]) -> dict[str, Any]:
+    """Return what came of it, and ``error``."""
+    return answered(answer, question)

@@ -1,0 +1,211 @@
+"""Works in the agent's home, where its sessions are, from inside a container that sees nothing else.
+
+What lies there was written by an agent that may be hostile: on the host, a link that it left could lead anywhere.
+Runs as ``python -c THIS ACTION`` in the proxy's image, as the user whom the home belongs to, with the home at /home/opencode.
+The host's side of it is ``Sessions``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import sqlite3
+import stat
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+from typing import IO, Any
+
+HOME = Path("/home/opencode")
+# What OpenCode keeps its sessions in, and a table in it that names each change of its format.
+DATABASE = ".local/share/opencode/opencode.db"
+MAGIC = b"SQLite format 3\0"
+# Made anew where they are missing: they are no one's work.
+LEFT_OUT = (".cache", ".local/state/opencode/locks", ".local/share/opencode/log", ".gitconfig", ".ssh")
+SMALL = 64 * 2**20
+NAME = re.compile(r"[\w.-]{1,100}")
+
+
+class Sessions:
+    """The agent's home at ``home`` on the host, worked on with ``image``."""
+
+    def __init__(self, home: Path, image: str, source: str, extra: tuple[str, ...] = ()) -> None:
+        owner = home.stat()
+        confined = (
+            "--network=none",
+            "--read-only",
+            "--cap-drop=ALL",
+            "--security-opt=no-new-privileges",
+            "--pids-limit=64",
+            "--tmpfs=/tmp",
+        )
+        mounts = [word for mount in (f"{home}:{HOME}", *extra) for word in ("--volume", mount)]
+        user = f"--user={owner.st_uid}:{owner.st_gid}"
+        self.command = ["docker", "run", "--rm", "--interactive", *confined, user, *mounts, image, "/app/bin/python", "-IS", "-c", source]
+
+    def start(
+        self, *words: str, stdin: int | IO[bytes] = subprocess.DEVNULL, stdout: int | IO[bytes] = subprocess.PIPE
+    ) -> subprocess.Popen[bytes]:
+        """Start an action; standard error is kept."""
+        return subprocess.Popen([*self.command, *words], stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
+
+    def ask(self, *words: str, stdin: int | IO[bytes] = subprocess.DEVNULL, stdout: int | IO[bytes] = subprocess.PIPE) -> bytes:
+        """Run an action and return what it prints.
+
+        Raises:
+            RuntimeError: it failed; says why.
+        """
+        process = self.start(*words, stdin=stdin, stdout=stdout)
+        said, complaint = process.communicate()
+        if process.returncode:
+            raise RuntimeError((complaint.decode(errors="replace").strip().splitlines() or [f"exit code {process.returncode}"])[-1])
+        return said or b""
+
+    def format(self) -> list[str]:
+        """Return the names of the format's changes, as far as the database has gone through them; [] where there is no database yet."""
+        return list(json.loads(self.ask("format")))
+
+
+def is_database(path: Path) -> bool:
+    """Tell whether a regular file is an SQLite database."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            return stat.S_ISREG(os.fstat(file.fileno()).st_mode) and file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def copied(path: Path) -> Path:
+    """Return a copy of a database as it is at one moment, made while others write to it; it lies beside it."""
+    target = path.with_name(f".{path.name}.copy")
+    target.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(path, timeout=30)) as live, contextlib.closing(sqlite3.connect(target)) as copy:
+        live.backup(copy, pages=4096, sleep=0.01)
+    return target
+
+
+def changes(path: Path) -> list[str]:
+    """Return the names of the format's changes that a database has gone through."""
+    if not is_database(path):
+        return []
+    with contextlib.closing(sqlite3.connect(path, timeout=30)) as database:
+        known = database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'migration'").fetchone()[0]
+        names = [str(row[0]) for row in database.execute("SELECT id FROM migration")] if known else []
+    # They are shown to people, and the agent may have written them.
+    return sorted(name if NAME.fullmatch(name) else "one with an odd name" for name in names)
+
+
+def copy_out() -> None:
+    """Write a copy of the database to standard output."""
+    copy = copied(HOME / DATABASE)
+    try:
+        with copy.open("rb") as file:
+            while block := file.read(2**20):
+                sys.stdout.buffer.write(block)
+    finally:
+        copy.unlink()
+
+
+def put_back() -> None:
+    """Take a database from standard input in place of the one that there is, which is kept beside it. Nothing else may be using it."""
+    path = HOME / DATABASE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    with fresh.open("wb") as file:
+        while block := sys.stdin.buffer.read(2**20):
+            file.write(block)
+    aside = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    for end in ("-wal", "-shm", ""):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + end).rename(path.with_name(f"{path.name}.{aside}{end}"))
+    fresh.rename(path)
+
+
+def add(archive: tarfile.TarFile, path: Path, name: str) -> None:
+    """Add one file, folder or link, never what a link leads to. One that goes meanwhile is left out."""
+    try:
+        entry = archive.gettarinfo(str(path), name)
+    except FileNotFoundError:
+        return
+    if entry is None or not (entry.isreg() or entry.islnk()):
+        if entry is not None and (entry.isdir() or entry.issym()):
+            archive.addfile(entry)
+        return
+    entry.type, entry.linkname = tarfile.REGTYPE, ""
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        entry.size = os.fstat(file.fileno()).st_size
+        if entry.size > SMALL:
+            archive.addfile(entry, file)
+            return
+        content = file.read(entry.size)
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+
+
+def pack() -> None:
+    """Write the archive to standard output: first what standard input has ({name: text}), then the home, and /workspace if there is one."""
+    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|", format=tarfile.PAX_FORMAT, bufsize=2**20) as archive:
+        for name, text in json.load(sys.stdin).items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode, entry.mtime = len(text.encode()), 0o600, int(time.time())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+        for root, prefix in ((HOME, "sessions"), (Path("/workspace"), "workspace")):
+            if root.is_dir():
+                walk(archive, root, prefix)
+
+
+def walk(archive: tarfile.TarFile, root: Path, prefix: str) -> None:
+    """Add what a folder holds. A database is added as a copy, without the files in which its newest changes wait."""
+
+    def stop(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    for folder, inner, names in os.walk(root, onerror=stop):
+        here = Path(folder)
+        place = here.relative_to(root)
+        if prefix == "sessions":
+            inner[:] = [name for name in inner if str(place / name) not in LEFT_OUT]
+        links = [name for name in inner if (here / name).is_symlink()]
+        add(archive, here, str(prefix / place))
+        databases = {name for name in names if prefix == "sessions" and name.endswith(".db") and is_database(here / name)}
+        waiting = {name + end for name in databases for end in ("-wal", "-shm")}
+        for name in sorted({*names, *links} - waiting):
+            if str(place / name) in LEFT_OUT and prefix == "sessions":
+                continue
+            if name in databases:
+                copy = copied(here / name)
+                try:
+                    add(archive, copy, str(prefix / place / name))
+                finally:
+                    copy.unlink()
+            elif not (name.startswith(".") and name.endswith(".db.copy")):
+                add(archive, here / name, str(prefix / place / name))
+
+
+def unpack() -> None:
+    """Take an archive from standard input: the home goes to the home here, the workspace to /workspace if there is one."""
+    places: dict[str, Any] = {"sessions": HOME, "workspace": Path("/workspace")}
+    with tarfile.open(fileobj=sys.stdin.buffer, mode="r|", bufsize=2**20) as archive:
+        for entry in archive:
+            first, _, rest = entry.name.partition("/")
+            root = places.get(first)
+            if root is None or not root.is_dir() or not rest:
+                continue
+            entry.name = rest
+            archive.extract(entry, root, set_attrs=True, filter="tar")
+    while sys.stdin.buffer.read(2**20):
+        pass
+
+
+if __name__ == "__main__":
+    action = sys.argv[1]
+    if action == "format":
+        print(json.dumps(changes(HOME / DATABASE)))
+    else:
+        {"copy": copy_out, "put": put_back, "pack": pack, "unpack": unpack}[action]()

@@ -1,0 +1,1 @@
+export default [{ files: ["**/*.mjs"], rules: { "no-undef": "error" } }];

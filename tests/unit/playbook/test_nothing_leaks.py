@@ -1,0 +1,147 @@
+"""No key is in what a run says or leaves on the controller: in whatever form it was given, however talkative Ansible is."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+CANARY = "C4n4ryC4n4ry"
+NUMBER = 5550123456789555
+
+# What people put where a mapping of providers to keys belongs; the last is right, and goes on to the tasks that write keys.
+GIVEN: dict[str, Any] = {
+    "text": f"sk-proj-{CANARY}",
+    "pair": f"openai=sk-proj-{CANARY}",
+    "list": [f"sk-proj-{CANARY}"],
+    "number": NUMBER,
+    "nested": {"openai": {"key": f"sk-proj-{CANARY}"}},
+    "in_a_list": {"openai": [f"sk-proj-{CANARY}"]},
+    "right": {"openai": f"sk-proj-{CANARY}"},
+}
+
+# What people have switched on, and where what it writes goes: {} is a folder of the test's.
+TALKATIVE = {
+    "ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.junit,ansible.posix.profile_tasks,ansible.posix.timer,community.general.log_plays",
+    "ANSIBLE_LOG_FOLDER": "{}/plays",
+    "JUNIT_OUTPUT_DIR": "{}/junit",
+    "JUNIT_TASK_CLASS": "true",
+    "ANSIBLE_LOG_PATH": "{}/log",
+    "ANSIBLE_CACHE_PLUGIN": "jsonfile",
+    "ANSIBLE_CACHE_PLUGIN_CONNECTION": "{}/facts",
+    "ANSIBLE_RETRY_FILES_ENABLED": "true",
+    "ANSIBLE_RETRY_FILES_SAVE_PATH": "{}/retry",
+    "ANSIBLE_LOCAL_TEMP": "{}/local",
+    "ANSIBLE_REMOTE_TEMP": "{}/remote",
+    "ANSIBLE_DISPLAY_ARGS_TO_STDOUT": "true",
+    "ANSIBLE_NO_LOG": "false",
+}
+FORMATS: dict[str, dict[str, str]] = {
+    "yaml": {"ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"},
+    "json": {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_PIPELINING": "false"},
+}
+# With these, Ansible keeps and tells what no task can hide.
+HOPELESS = {"ANSIBLE_KEEP_REMOTE_FILES": "true", "ANSIBLE_DEBUG": "true"}
+
+
+def run(more: dict[str, str], names: Iterable[str], folder: Path, path: str) -> str:
+    """Run the deploy dry on a host for each of the ways in which keys are given, and return what it says."""
+    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "stack_minimum_free_gib": 0}
+    models = [{"name": "gpt", "provider": "openai"}]
+    hosts = {
+        name: {"llm_proxy_keys": keys, "llm_proxy_models": models, "frontend_port": 39990} for name, keys in GIVEN.items() if name in names
+    }
+    inventory = folder / "hosts.json"
+    inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
+    settings = {name: value.format(folder) for name, value in {**TALKATIVE, **more}.items()}
+    playbook = str(Path(sys.executable).with_name("ansible-playbook"))
+    done = subprocess.run(
+        [playbook, "-vvv", "--check", "--diff", f"--forks={len(GIVEN)}", f"--inventory={inventory}", "site.yml"],
+        env={**os.environ, "PATH": path, **settings},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    inventory.unlink()
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def said(engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, Path]]:
+    """What each run says, and the folder with what it left."""
+    folders = {form: tmp_path_factory.mktemp(form) for form in FORMATS}
+    with ThreadPoolExecutor() as pool:
+        texts = pool.map(lambda form: run(FORMATS[form], GIVEN, folders[form], engine_path), FORMATS)
+        return {form: (text, folders[form]) for form, text in zip(FORMATS, texts, strict=True)}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_key_is_said_or_left_behind(said: dict[str, tuple[str, Path]], form: str) -> None:
+    text, folder = said[form]
+    # The tasks that write keys were run, on the host where they are right.
+    assert "Do what is to be done with the keys on the host" in text
+    assert re.search(r"no_log: true|\"censored\"|the output has been hidden|censored:", text)
+    leaves_nothing(text, folder)
+    assert {path.name for path in folder.iterdir()} >= {"log", "junit", "plays"}
+
+
+def leaves_nothing(text: str, folder: Path) -> None:
+    """See that no key was said, or is in a file of a folder."""
+    left = {str(path): path.read_text(encoding="utf-8", errors="replace") for path in folder.rglob("*") if path.is_file()}
+    for where, content in {"said": text, **left}.items():
+        for secret in (CANARY, str(NUMBER)):
+            assert secret not in content, f"{where}: {content[max(0, content.index(secret) - 200) :][:300]}"
+
+
+@pytest.mark.parametrize("switch", HOPELESS)
+def test_what_would_tell_a_key_in_any_case_is_refused(switch: str, engine_path: str, tmp_path: Path) -> None:
+    text = run({switch: HOPELESS[switch]}, ["right"], tmp_path, engine_path)
+    leaves_nothing(text, tmp_path)
+    assert f"{switch}: with it, Ansible " in text
+    assert "Do what is to be done with the keys on the host" not in text
+
+
+@pytest.mark.parametrize("given", [name for name in GIVEN if name != "right"])
+def test_what_is_given_wrongly_is_one_clear_error(said: dict[str, tuple[str, Path]], given: str) -> None:
+    text = said["json"][0]
+    report = json.loads(text[text.index('{\n    "custom_stats"') : text.rindex("}") + 1])
+    results = [task["hosts"][given] for play in report["plays"] for task in play["tasks"] if given in task["hosts"]]
+    [failed] = [result for result in results if result.get("failed")]
+    assert "llm_proxy_keys" in json.dumps(failed)
+
+
+def documents() -> Iterator[tuple[str, Any]]:
+    """Yield each YAML file of tasks and plays."""
+    for place in ("roles", "playbooks", "molecule", "site.yml"):
+        start = ROOT / place
+        for path in [start] if start.is_file() else sorted(start.rglob("*.yml")):
+            yield str(path.relative_to(ROOT)), yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def values(node: Any, name: str) -> Iterator[Any]:
+    """Yield every value that stands under a name anywhere in a document."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == name:
+                yield value
+            yield from values(value, name)
+    elif isinstance(node, list):
+        for each in node:
+            yield from values(each, name)
+
+
+def test_nothing_switches_the_masking_off() -> None:
+    found = {path: list(values(document, "no_log")) for path, document in documents()}
+    # Tasks, and the types of arguments.
+    assert sum(map(len, found.values())) > 5
+    assert {path: said for path, said in found.items() if any(value is not True for value in said)} == {}

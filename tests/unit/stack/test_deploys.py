@@ -1,0 +1,94 @@
+"""What is kept of a deploy is what comes back, to the byte, and nothing else is touched."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import deploys
+from folder import Refusal, Stack
+
+FakeDocker = Callable[..., None]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A stack's folder with a configuration, a key and a secret."""
+    for name, text in {
+        "compose.yml": "\nname: ocweb\n",
+        "gateway/config/Caddyfile": "one",
+        "egress/config/deep/squid.conf": "one",
+        "llm-proxy/keys/openai": "sk-secret",
+        "backend/secrets/password": "secret",
+        "backend/home/config/mine": "mine",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "backend/home/config").rename(tmp_path / "backend/home/.config")
+    (tmp_path / "gateway/config/link").symlink_to("/etc/passwd")
+    return tmp_path
+
+
+def test_a_deploy_is_its_description_and_what_is_mounted_from_config_folders(root: Path) -> None:
+    (root / "deployed/config").mkdir(parents=True)
+    (root / "deployed/config/of-a-record").touch()
+    assert set(deploys.configuration(root)) == {"compose.yml", "gateway/config/Caddyfile", "egress/config/deep/squid.conf"}
+
+
+def test_putting_one_back_changes_what_differs_and_keeps_the_rest_in_its_place(
+    root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    kept = deploys.configuration(root)
+    same = (root / "egress/config/deep/squid.conf").stat().st_ino
+    (root / "gateway/config/Caddyfile").write_text("two", encoding="utf-8")
+    (root / "gateway/config/new").touch()
+    os.chmod(root / "compose.yml", 0o600)
+    assert deploys.put(kept, root) == ["compose.yml", "gateway/config/Caddyfile", "gateway/config/new"]
+    assert deploys.configuration(root) == kept
+    assert (root / "egress/config/deep/squid.conf").stat().st_ino == same
+    assert (root / "llm-proxy/keys/openai").read_text(encoding="utf-8") == "sk-secret"
+
+
+@pytest.fixture
+def record(root: Path) -> Callable[[str, str], None]:
+    """Keeps what is described as a deploy, under a name and with a time."""
+
+    def keep(name: str, at: str) -> None:
+        (root / name).mkdir()
+        deploys.put(deploys.configuration(root), root / name)
+        (root / name / "deploy.json").write_text(
+            json.dumps({"at": at, "images": {"backend": "localhost/ocweb/backend:1"}}), encoding="utf-8"
+        )
+
+    return keep
+
+
+def test_a_rollback_goes_to_the_last_good_deploy_where_another_is_described(root: Path, record: Callable[[str, str], None]) -> None:
+    record("deployed", "today")
+    kept = deploys.Deploys(Stack(str(root), "ocweb"))
+    assert kept.target() == root / "previous"
+    (root / "gateway/config/Caddyfile").write_text("of a run that was killed", encoding="utf-8")
+    assert kept.target() == root / "deployed"
+
+
+def test_a_rollback_without_its_images_is_refused(root: Path, record: Callable[[str, str], None], fake_docker: FakeDocker) -> None:
+    fake_docker('case "$*" in version*) echo 26.1.5 ;; *) exit 1 ;; esac')
+    record("deployed", "today")
+    record("previous", "yesterday")
+    with pytest.raises(Refusal, match=r"The deploy of yesterday cannot come back: its images are gone \(localhost/ocweb/backend:1\)"):
+        deploys.answer({"do": "roll_back", "stack_dir": str(root), "project": "ocweb"})
+
+
+@pytest.mark.parametrize(
+    ("project", "engine", "words"),
+    [
+        ("other", "echo 26.1.5", "is not of the project other"),
+        ("ocweb", "echo no socket >&2; exit 1", "The engine does not answer: no socket"),
+    ],
+)
+def test_a_stack_that_cannot_be_worked_on_is_refused(root: Path, fake_docker: FakeDocker, project: str, engine: str, words: str) -> None:
+    fake_docker(engine)
+    with pytest.raises(Refusal, match=words):
+        deploys.answer({"do": "roll_back", "stack_dir": str(root), "project": project})

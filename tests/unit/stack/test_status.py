@@ -1,0 +1,99 @@
+"""What the report says of a stack, by what is found on the host: nothing of a key but what was recorded of it."""
+
+import datetime
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import status
+from folder import Stack
+
+FakeDocker = Callable[..., None]
+NOW = datetime.datetime.now(datetime.timezone.utc)
+
+
+def ago(**span: float) -> str:
+    return (NOW - datetime.timedelta(**span)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A stack's folder with three keys: one that works, one that is old and refused, one that was recorded and is gone."""
+    proxy = tmp_path / "stack/llm-proxy"
+    for name in ("keys", "records", "state"):
+        (proxy / name).mkdir(parents=True)
+    (proxy / "keys/openai").write_text("sk-secret", encoding="utf-8")
+    (proxy / "keys/gemini.two").write_text("AI-secret", encoding="utf-8")
+    recorded = {
+        "openai": {"fingerprint": "aaaaaaaaaaaa", "since": ago(days=3), "by": "me"},
+        "gemini.two": {"fingerprint": "bbbbbbbbbbbb", "since": ago(days=91), "by": "me"},
+        "anthropic": {"fingerprint": "cccccccccccc", "since": ago(days=1), "by": "me"},
+    }
+    (proxy / "records/keys.json").write_text(json.dumps({"keys": recorded}), encoding="utf-8")
+    used = {
+        "openai": {"fingerprint": "aaaaaaaaaaaa", "last_use": ago(minutes=5), "last_success": ago(minutes=5), "refused": None},
+        "gemini.two": {
+            "fingerprint": "bbbbbbbbbbbb",
+            "last_use": ago(hours=1),
+            "last_success": None,
+            "refused": {"status": 401, "at": ago(hours=1)},
+        },
+        "anthropic": {"fingerprint": "of another key", "last_use": ago(minutes=1), "last_success": ago(minutes=1), "refused": None},
+    }
+    (proxy / "state/usage.json").write_text(json.dumps(used), encoding="utf-8")
+    events = [{"time": ago(hours=2), "event": "canary", "where": "llm-proxy"}, {"time": ago(hours=1), "event": "other"}]
+    (proxy / "state/events.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in events) + "{ not whole", encoding="utf-8")
+    (tmp_path / "stack/compose.yml").write_text("\nname: ocweb\n", encoding="utf-8")
+    return tmp_path / "stack"
+
+
+@pytest.fixture
+def report(root: Path, fake_docker: FakeDocker) -> dict[str, Any]:
+    """The report on that stack, whose engine does not answer."""
+    fake_docker('case "$*" in compose*version*) echo 2.26.1 ;; *) echo "cannot connect" >&2; exit 1 ;; esac')
+    return status.report(Stack(str(root), "ocweb"), 90)
+
+
+def test_keys_are_described_by_what_was_recorded(report: dict[str, Any]) -> None:
+    found = {one["key"]: one for one in report["keys"]}
+    assert list(found) == ["anthropic", "gemini.two", "openai"]
+    assert (found["openai"]["age_days"], found["openai"]["too_old"]) == (3.0, False)
+    assert found["openai"]["last_success"] == ago(minutes=5)
+    assert (found["gemini.two"]["too_old"], found["gemini.two"]["refused"]["status"]) == (True, 401)
+    # Whoever used it was another key.
+    assert (found["anthropic"]["there"], found["anthropic"]["last_use"]) == (False, "")
+    assert "secret" not in json.dumps(report) + str(status.lines(report))
+
+
+def test_what_is_wrong_is_said_first(report: dict[str, Any]) -> None:
+    lines = status.lines(report)
+    assert lines[0] == "5 to look at:"
+    assert [line.split(":")[0].split(",")[0] for line in lines[1:6]] == [
+        "  ! The engine does not answer",
+        "  ! The key anthropic is recorded",
+        "  ! The key gemini.two is 91 days old",
+        f"  ! The key gemini.two was refused by its provider (401) at {ago(hours=1)}".split(":", maxsplit=1)[0],
+        "  ! The canary key was used 1 times",
+    ]
+    assert not report["ok"]
+
+
+def test_a_host_without_a_stack_is_no_error(tmp_path: Path, fake_docker: FakeDocker) -> None:
+    fake_docker("exit 127")
+    said = status.answer({"stack_dir": str(tmp_path / "none"), "project": "ocweb", "key_max_age": 90})
+    assert said["lines"][1] == f"  ! There is no stack in {tmp_path}/none (stack_dir)."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(None, "never"), (0, "0 s"), (61, "1 min 1 s"), (90061, "1 d 1 h"), (86400 * 3, "3 d"), (-5, "0 s")]
+)
+def test_a_span_of_time_is_said_in_two_units(seconds: float | None, said: str) -> None:
+    assert status.long(seconds) == said
+
+
+@pytest.mark.parametrize(("size", "said"), [(0, "0 B"), (1536, "2 KiB"), (5 * 2**30, "5.0 GiB"), (None, "not counted in 10 s")])
+def test_a_size_is_said_in_a_fitting_unit(size: float | None, said: str) -> None:
+    assert status.large(size) == said
