@@ -13,6 +13,11 @@ def origin(stack: Stack) -> str:
     return stack.labels.get("ocweb.url", f"http://localhost:{port(stack)}")
 
 
+def page(stack: Stack, path: str = "") -> str:
+    """Return the URL of the gateway as its own server calls it, where that is by plain http."""
+    return f"{origin(stack)}/{path}"
+
+
 def port(stack: Stack, inner: int = 3000) -> str:
     """Return the port that one of the gateway's own is published at, "" for none."""
     bindings = stack.containers["gateway"]["HostConfig"]["PortBindings"].get(f"{inner}/tcp")
