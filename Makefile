@@ -34,6 +34,9 @@ rekey: .venv/deploy.stamp ## give the vaults of INVENTORY another password
 hooks: ## refuse commits that hold keys, passwords or vaults in the clear
 	python3 files/vault/vault_check.py --install
 
+password: ## ask for a password and print its hash, for frontend_users
+	@python3 roles/frontend/files/login/passwords.py
+
 status: .venv/deploy.stamp ## say how the deployed stack is: versions, health, ports, keys, disk, backups
 	$(PLAY) playbooks/status.yml $(ARGS)
 
@@ -65,6 +68,9 @@ test-molecule: .venv/test.stamp ## the whole stack on a bare server, seen throug
 
 test-isolation: .venv/test.stamp ## the stack under attack, and its keys rotated under load, on a bare server between a fake internet and a neighbour
 	tests/molecule isolation
+
+test-remote: .venv/test.stamp ## two servers over SSH, with TLS and a login, seen from their LAN
+	tests/molecule remote
 
 test-lifecycle: .venv/test.stamp ## a stack's life: a failed deploy, rollback, backup, restore elsewhere, removal
 	tests/molecule lifecycle

@@ -24,7 +24,11 @@ CONTROLS = tuple(
         ("inner-networks", "Inner networks have no way out", "the agent could send anything anywhere, unseen"),
         ("no-host-address", "The server has no address on inner networks", "the agent could attack what listens on the server"),
         ("no-ipv6", "No container speaks IPv6", "link-local addresses would lead past all the rest"),
-        ("one-port", "Only the gateway's port is published, on loopback", "whoever reaches the server could use the models or the agent"),
+        (
+            "one-port",
+            "Only the gateway is published, beyond loopback with TLS and login alone",
+            "whoever reaches the server could use the models or the agent",
+        ),
         ("static-route", "A neighbour's own route ends at the gateway", "the network's other machines could command the agent"),
         # Egress guard
         ("egress-providers", "The proxy reaches its providers alone", "a key could be sent to a stranger"),
@@ -69,6 +73,15 @@ CONTROLS = tuple(
         ("origin-check", "A foreign Origin is refused", "any page that you visit could command the agent"),
         ("site-check", "Another site's links lead to the front page alone", "a link could command the agent"),
         ("content-policy", "The page fetches nothing from elsewhere", "what the agent writes could make your browser carry the work away"),
+        ("tls", "TLS alone is spoken, with a certificate of its own names", "whoever is on the way could read and change everything"),
+        (
+            "authority",
+            "The server's own authority is good for its own names alone",
+            "a stolen key would be good for every site",
+        ),
+        ("login", "Only who is logged in gets anything", "whoever reaches the server could command the agent"),
+        ("login-limit", "Passwords cannot be tried without end", "a password could be guessed"),
+        ("session-cookie", "A session stays in its browser", "a script, or whoever is on the way, could take a session"),
         ("framing", "Other pages cannot frame this one", "you could be made to click what you do not see"),
     )
 )

@@ -150,7 +150,7 @@ def service(
     for place in where:
         if name != "gateway":
             wrong[place] = f"{name} is published at {place}, and only the gateway may be"
-        elif not ipaddress.ip_address(place.rpartition(":")[0].strip("[]")).is_loopback:
+        elif not secured(seen) and not ipaddress.ip_address(place.rpartition(":")[0].strip("[]")).is_loopback:
             wrong[place] = f"The gateway is published at {place}, beyond this host"
     if not development:
         wrong |= {place: f"{name} publishes the agent's server at {place}, and only development may" for place in ports(seen, DEBUG_PORT)}
@@ -165,6 +165,12 @@ def service(
         ports=where,
         wrong=wrong,
     )
+
+
+def secured(container: Mapping[str, Any]) -> bool:
+    """Tell whether the gateway was deployed with TLS and a login, and may be reached from elsewhere."""
+    labels = container["Config"].get("Labels") or {}
+    return str(labels.get("ocweb.url", "")).startswith("https://") and labels.get("ocweb.login") == "true"
 
 
 @dataclass(frozen=True)

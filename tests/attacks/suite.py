@@ -17,8 +17,12 @@ from testinfra.host import Host
 
 bed = pytest.mark.bed
 thorough = pytest.mark.thorough
+# On what needs, or may not have, a gateway with TLS and a login. In the test bed --secured says which it has, elsewhere the stack does.
+secured = pytest.mark.secured
+plain = pytest.mark.plain
 
 BED_ONLY = "needs the test bed: a fake internet, a neighbour, or a server that may be ill-treated"
+NOT_SECURED = "the gateway has neither TLS nor a login, and is on loopback alone"
 NOT_QUICK = "not in the quick part; playbooks/verify.yml runs it"
 
 
@@ -36,6 +40,7 @@ def install(namespace: dict[str, Any]) -> None:
     def pytest_addoption(parser: pytest.Parser) -> None:
         group = parser.getgroup("attacks")
         group.addoption("--bed", action="store_true", help="the server is in the test bed: run everything")
+        group.addoption("--secured", action="store_true", help="the gateway in the test bed has TLS and a login")
         group.addoption("--quick", action="store_true", help="run only what takes a few seconds")
         group.addoption("--control", action="append", default=[], help="run only the attacks on this control")
         group.addoption("--stack-project", default=os.environ.get("OCWEB_PROJECT", "ocweb"), help="the stack's Compose project")
@@ -47,7 +52,13 @@ def install(namespace: dict[str, Any]) -> None:
         return True if collection_path.name == "test_development.py" and config.getoption("--stack-mode") != "development" else None
 
     def pytest_configure(config: pytest.Config) -> None:
-        for line in ("control(*names): the protections that are tried", "bed: only in the test bed", "thorough: not in the quick audit"):
+        for line in (
+            "control(*names): the protections that are tried",
+            "bed: only in the test bed",
+            "thorough: not in the quick audit",
+            "secured: only with TLS and a login",
+            "plain: only without",
+        ):
             config.addinivalue_line("markers", line)
 
     def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -55,6 +66,9 @@ def install(namespace: dict[str, Any]) -> None:
             chosen = [item for item in items if wanted & {name for mark in item.iter_markers("control") for name in mark.args}]
             config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
             items[:] = chosen
+        if config.getoption("--bed") or config.getoption("--secured"):
+            unfit = "plain" if config.getoption("--secured") else "secured"
+            items[:] = [item for item in items if not item.get_closest_marker(unfit)]
         for item in items:
             if set(getattr(item, "fixturenames", ())) & set(FIXTURES):
                 item.add_marker("bed")
@@ -62,6 +76,11 @@ def install(namespace: dict[str, Any]) -> None:
                 item.add_marker(pytest.mark.skip(reason=BED_ONLY))
             elif item.get_closest_marker("thorough") and config.getoption("--quick"):
                 item.add_marker(pytest.mark.skip(reason=NOT_QUICK))
+
+    @pytest.fixture(autouse=True)
+    def _fits(request: pytest.FixtureRequest) -> None:
+        if request.node.get_closest_marker("secured") and not request.getfixturevalue("stack").secured:
+            pytest.skip(NOT_SECURED)
 
     @pytest.fixture(scope="module")
     def stack(host: Host, pytestconfig: pytest.Config) -> Stack:
@@ -79,4 +98,5 @@ def install(namespace: dict[str, Any]) -> None:
         pytest_ignore_collect=pytest_ignore_collect,
         pytest_collection_modifyitems=pytest_collection_modifyitems,
         stack=stack,
+        _fits=_fits,
     )

@@ -1,26 +1,59 @@
 """The one published port serves its own page and refuses everyone else's."""
 
+import json
+import shlex
+
 import pytest
 from stack import Stack
-from suite import control
+from suite import bed, control, secured
+
+
+def origin(stack: Stack) -> str:
+    """Return scheme, name and port by which the gateway is called."""
+    return stack.labels.get("ocweb.url", f"http://localhost:{port(stack)}")
 
 
 def page(stack: Stack, path: str = "") -> str:
-    """Return the URL of the gateway as its own server calls it."""
+    """Return the URL of the gateway as its own server calls it, where that is by plain http."""
+    return f"{origin(stack)}/{path}"
+
+
+def port(stack: Stack, inner: int = 3000) -> str:
+    """Return the port that one of the gateway's own is published at, "" for none."""
+    bindings = stack.containers["gateway"]["HostConfig"]["PortBindings"].get(f"{inner}/tcp")
+    return str(bindings[0]["HostPort"]) if bindings else ""
+
+
+def way(stack: Stack) -> list[str]:
+    """Return curl's options that lead from the server to its own gateway, whatever name is called; test_its_certificate looks at that."""
     [binding] = stack.containers["gateway"]["HostConfig"]["PortBindings"]["3000/tcp"]
-    return f"http://localhost:{binding['HostPort']}/{path}"
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(binding["HostIp"], binding["HostIp"])
+    return ["--insecure", "--connect-to", f"::{f'[{address}]' if ':' in address else address}:"]
 
 
-def port(stack: Stack) -> str:
-    """Return the port that the gateway is published at."""
-    return page(stack).rsplit(":")[-1].strip("/")
+def call(stack: Stack, *options: str, path: str = "", start: str = "") -> list[str]:
+    """Return curl's arguments that call the gateway as its own server does."""
+    return [*way(stack), *options, f"{start or origin(stack)}/{path}"]
+
+
+def head(stack: Stack, *options: str, path: str = "", start: str = "") -> list[str]:
+    """Return the lines of an answer's head, in lower case."""
+    words = shlex.join(call(stack, *options, path=path, start=start))
+    return str(stack.server.check_output(f"curl --silent --output /dev/null --dump-header - {words}")).lower().splitlines()
+
+
+def served(stack: Stack) -> str:
+    """Return the status by which the gateway shows that it takes a request for one of its own: with a login, that is asked for."""
+    return "401" if stack.secured else "200"
 
 
 @control("host-check")
 def test_it_answers_to_its_own_names(stack: Stack) -> None:
     """Calls it as people do, so that the refusals mean something."""
-    names = [f"{name}:{port(stack)}" for name in ("localhost", "127.0.0.1", "[::1]", "LOCALHOST")]
-    assert stack.statuses([["--header", f"Host: {name}", page(stack)] for name in names]) == ["200"] * len(names)
+    # An authority of the server's own is for no IPv6 address.
+    own = ("localhost", "127.0.0.1", "LOCALHOST", *(() if stack.secured else ("[::1]",)))
+    names = [f"{name}:{port(stack)}" for name in own]
+    assert stack.statuses([call(stack, "--header", f"Host: {name}") for name in names]) == [served(stack)] * len(names)
 
 
 @control("host-check")
@@ -36,7 +69,7 @@ def test_a_name_that_was_rebound_to_it_is_refused(stack: Stack) -> None:
         "0.0.0.0",
     ]
     assert (
-        stack.statuses([["--header", f"Host: {name}", page(stack, path)] for name in names for path in ("", "api/events")])
+        stack.statuses([call(stack, "--header", f"Host: {name}", path=path) for name in names for path in ("", "api/events")])
         == ["421"] * len(names) * 2
     )
 
@@ -44,17 +77,18 @@ def test_a_name_that_was_rebound_to_it_is_refused(stack: Stack) -> None:
 @control("origin-check")
 def test_another_origins_page_is_refused(stack: Stack) -> None:
     """Calls it as a page of another origin does: by every method, for events, and for a web socket."""
+    scheme = origin(stack).partition(":")[0]
     origins = [
         "http://evil.example",
-        f"http://localhost:{int(port(stack)) + 1}",
-        f"https://localhost:{port(stack)}",
-        "http://localhost",
+        f"{scheme}://localhost:{int(port(stack)) + 1}",
+        f"{'http' if scheme == 'https' else 'https'}://localhost:{port(stack)}",
+        f"{scheme}://localhost",
         "null",
         "file://",
     ]
     requests = [
-        ["--request", method, "--header", f"Origin: {origin}", page(stack, "api/session")]
-        for origin in origins
+        call(stack, "--request", method, "--header", f"Origin: {foreign}", path="api/session")
+        for foreign in origins
         for method in ("GET", "POST", "OPTIONS")
     ]
     upgrade = [
@@ -68,9 +102,9 @@ def test_another_origins_page_is_refused(stack: Stack) -> None:
         "--header",
         "Sec-WebSocket-Key: eA==",
     ]
-    requests += [[*upgrade, "--header", f"Origin: {origin}", page(stack, "pty/x/connect")] for origin in origins]
+    requests += [call(stack, *upgrade, "--header", f"Origin: {foreign}", path="pty/x/connect") for foreign in origins]
     assert stack.statuses(requests) == ["403"] * len(requests)
-    assert stack.statuses([["--header", f"Origin: http://localhost:{port(stack)}", page(stack)]]) == ["200"]
+    assert stack.statuses([call(stack, "--header", f"Origin: {origin(stack)}")]) == [served(stack)]
 
 
 PATHS = ["api/events", "_serverFn/x", "%5FserverFn/x", "//_serverFn/x", "session/x", "x/../_serverFn/x"]
@@ -81,26 +115,27 @@ PATHS = ["api/events", "_serverFn/x", "%5FserverFn/x", "//_serverFn/x", "session
 def test_another_sites_request_without_an_origin_is_refused(stack: Stack, site: str) -> None:
     """Calls it as images, scripts and links of another site do."""
     said = ["--path-as-is", "--header", f"Sec-Fetch-Site: {site}", "--header"]
-    requests = [[*said, f"Sec-Fetch-Mode: {mode}", page(stack, path)] for mode in ("cors", "no-cors", "websocket") for path in ("", *PATHS)]
-    requests += [[*said, "Sec-Fetch-Mode: navigate", page(stack, path)] for path in PATHS]
-    requests += [[*said, "Sec-Fetch-Mode: navigate", "--request", "POST", page(stack)]]
+    requests = [
+        call(stack, *said, f"Sec-Fetch-Mode: {mode}", path=path) for mode in ("cors", "no-cors", "websocket") for path in ("", *PATHS)
+    ]
+    requests += [call(stack, *said, "Sec-Fetch-Mode: navigate", path=path) for path in PATHS]
+    requests += [call(stack, *said, "Sec-Fetch-Mode: navigate", "--request", "POST")]
     assert stack.statuses(requests) == ["403"] * len(requests)
-    assert stack.statuses([[*said, "Sec-Fetch-Mode: navigate", page(stack)]]) == ["200"]
+    assert stack.statuses([call(stack, *said, "Sec-Fetch-Mode: navigate")]) == [served(stack)]
 
 
 @control("site-check")
 def test_an_image_or_link_that_a_browser_says_nothing_about_commands_nothing(stack: Stack) -> None:
     """Calls what oc-web runs for a GET, without what its own script sends along."""
     paths = ["_serverFn/x", "%5FserverFn/x", "//_serverFn/x", "x/../_serverFn/x", "_SERVERFN/x"]
-    assert stack.statuses([["--path-as-is", page(stack, path)] for path in paths]) == ["403"] * len(paths)
-    assert stack.from_server("--header", "X-Tsr-Redirect: manual", page(stack, "_serverFn/x")) not in ("403", "000")
+    assert stack.statuses([call(stack, "--path-as-is", path=path) for path in paths]) == ["403"] * len(paths)
+    assert stack.from_server(*call(stack, "--header", "X-Tsr-Redirect: manual", path="_serverFn/x")) not in ("403", "000")
 
 
 @control("content-policy")
 def test_the_page_may_fetch_nothing_from_elsewhere(stack: Stack) -> None:
     """Reads what the page is allowed to load, call and submit to."""
-    headers = stack.server.check_output(f"curl --silent --head {page(stack)}").lower()
-    [policy] = [line.partition(":")[2] for line in headers.splitlines() if line.startswith("content-security-policy:")]
+    [policy] = [line.partition(":")[2] for line in head(stack) if line.startswith("content-security-policy:")]
     rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";")}
     assert rules["default-src"] == ["'self'"]
     sources = {source for allowed in rules.values() for source in allowed}
@@ -111,14 +146,152 @@ def test_the_page_may_fetch_nothing_from_elsewhere(stack: Stack) -> None:
 @control("framing")
 def test_other_pages_may_not_frame_it(stack: Stack) -> None:
     """Reads what the page says about frames, and about itself."""
-    headers = stack.server.check_output(f"curl --silent --head {page(stack)}").lower()
+    headers = head(stack)
     assert "x-frame-options: deny" in headers
-    assert "frame-ancestors 'none'" in headers
-    assert "\nserver:" not in headers
+    assert "referrer-policy: same-origin" in headers
+    assert "frame-ancestors 'none'" in "".join(headers)
+    assert [line for line in headers if line.startswith("server:")] == []
 
 
 @control("one-port")
 def test_its_administration_is_off(stack: Stack) -> None:
     """Asks Caddy's own port for its configuration, from the inside."""
     assert stack.answered("gateway", [("gateway-edge", 3000)])
-    assert stack.answered("gateway", [("127.0.0.1", 2019), ("gateway-edge", 2019)]) == []
+    assert stack.answered("gateway", [("127.0.0.1", 2019), ("gateway-edge", 2019), ("gateway-edge", 2021)]) == []
+
+
+@control("tls")
+@secured
+def test_plain_http_leads_to_https_and_to_nothing_else(stack: Stack) -> None:
+    """Asks for the page, and for the way to log in, without TLS, at each port that is published."""
+    host = origin(stack).partition("://")[2].rpartition(":")[0] or origin(stack).partition("://")[2]
+    for number in filter(None, (port(stack), port(stack, 3080))):
+        for path in ("", "-/login", "api/events"):
+            first, *headers = head(stack, path=path, start=f"http://{host}:{number}")
+            assert " 308" in first, (number, path)
+            # The port that https has anyway may be named or not.
+            assert f"location: {origin(stack)}/{path}" in [line.replace(":443/", "/") for line in headers]
+    if port(stack, 3080):
+        assert " 421" in head(stack, start=f"http://evil.example:{port(stack, 3080)}")[0]
+
+
+@control("tls")
+@secured
+def test_browsers_are_told_to_stay_with_tls(stack: Stack) -> None:
+    """Reads what it says of TLS, and offers it what is too old."""
+    [said] = [line.partition(":")[2] for line in head(stack) if line.startswith("strict-transport-security:")]
+    assert int(said.partition("max-age=")[2]) >= 86400
+    # Whose own servers would be out of reach, at the other end of a tunnel.
+    local = head(stack, start=f"https://localhost:{port(stack)}")
+    assert local
+    assert [line for line in local if line.startswith("strict-transport-security:")] == []
+    assert stack.statuses([call(stack, "--tls-max", "1.1", "--ciphers", "ALL:@SECLEVEL=0")]) == ["000"]
+
+
+@control("tls")
+@secured
+def test_its_certificate_is_for_its_name_and_for_now(stack: Stack) -> None:
+    """Looks at the certificate that it shows for its own name."""
+    name, _, number = origin(stack).partition("://")[2].partition(":")
+    address = way(stack)[-1].removeprefix("::").removesuffix(":")
+    greeting = "" if name.replace(".", "").isdigit() else f"-servername {shlex.quote(name)}"
+    show = f"openssl s_client -connect {address}:{number or 443} {greeting} </dev/null 2>/dev/null"
+    kind = "-checkhost" if greeting else "-checkip"
+    for question, answer in ((f"{kind} {shlex.quote(name)}", "does match certificate"), ("-checkend 3600", "will not expire")):
+        assert answer in stack.server.check_output(f"{show} | openssl x509 -noout {question}")
+
+
+@control("authority")
+@secured
+def test_its_own_authority_is_good_for_its_own_names_alone(stack: Stack) -> None:
+    """Looks at what the key in the gateway may sign, where there is an authority, and for the root's key."""
+    found = stack.server.check_output(f"ls {shlex.quote(stack.folder)}/gateway/secrets").split()
+    if "certificate.pem" in found:
+        pytest.skip("the certificate is of an authority elsewhere (frontend_tls: files)")
+    assert sorted(set(found) - {"users.json"}) == ["authority.json", "intermediate.crt", "intermediate.key", "root.crt"]
+    for name in ("root.crt", "intermediate.crt"):
+        path = f"{shlex.quote(stack.folder)}/gateway/secrets/{name}"
+        text = stack.server.check_output(f"openssl x509 -in {path} -noout -ext nameConstraints,basicConstraints")
+        assert "X509v3 Name Constraints: critical" in text
+        permitted = [line.strip() for line in text.partition("Permitted:")[2].splitlines() if line.strip()]
+        assert {"DNS:localhost", "IP:127.0.0.1/255.255.255.255"} <= set(permitted)
+        assert [one for one in permitted if one.startswith("IP:") and not one.endswith("/255.255.255.255")] == []
+    assert "pathlen:0" in text
+
+
+PAGES = ["", "api/events", "_serverFn/x", "session/x", "pty/x/connect", "assets/x.js"]
+WITHOUT_LOGIN = [*PAGES, "-/login/", "-/x", "check", "health", "-/login/../x", "x?y=/-/login", "?health"]
+METHODS = ("GET", "POST", "PUT", "OPTIONS")
+
+
+@control("login")
+@secured
+@pytest.mark.parametrize("cookie", ["", "__Host-ocweb=", "__Host-ocweb=AAAA", "__Host-ocweb=..; __Host-ocweb=x"])
+def test_who_is_not_logged_in_gets_nothing(stack: Stack, cookie: str) -> None:
+    """Asks for everything, by every method, for events and for a web socket, with a made-up session and with none."""
+    said = ["--path-as-is", "--header", "X-Tsr-Redirect: manual", "--header", f"Cookie: {cookie}", "--header", "X-Forwarded-Uri: /-/login"]
+    requests = [call(stack, *said, "--request", method, path=path) for method in METHODS for path in WITHOUT_LOGIN]
+    upgrade = ["--http1.1", "--header", "Connection: Upgrade", "--header", "Upgrade: websocket", "--header", "Sec-WebSocket-Key: eA=="]
+    requests += [call(stack, *said, *upgrade, path=path) for path in WITHOUT_LOGIN]
+    assert stack.statuses(requests) == ["401"] * len(requests)
+    people = [call(stack, *said, "--header", "Accept: text/html", path=path) for path in WITHOUT_LOGIN]
+    assert stack.statuses(people) == ["303"] * len(people)
+    assert stack.statuses([call(stack, path="-/login")]) == ["200"]
+
+
+@control("login")
+@secured
+def test_a_password_in_the_request_is_no_login(stack: Stack) -> None:
+    """Logs in by other ways than the form: basic authentication, the address, a header of a proxy's."""
+    options = [
+        ["--user", "dev:dev"],
+        ["--user", "admin:admin"],
+        ["--header", "X-Forwarded-For: 127.0.0.1"],
+        ["--header", "Remote-User: dev"],
+        ["--header", "X-Forwarded-User: dev"],
+    ]
+    assert stack.statuses([call(stack, *each) for each in options]) == ["401"] * len(options)
+    assert stack.from_server(*call(stack, "--data", "name=dev", path="-/login")) == "403"
+
+
+@control("login")
+@secured
+@bed
+def test_a_flood_of_strangers_gets_nothing_and_takes_nothing_down(stack: Stack) -> None:
+    """Asks hundreds of times at once."""
+    started = stack.container("gateway")["State"]["StartedAt"]
+    count = 150
+    said = "--silent --http1.1 --output /dev/null --max-time 120 --write-out '%{http_code}\\n'"
+    many = f"curl --parallel --parallel-immediate --parallel-max {count} {said} {shlex.join(call(stack, path=f'x?[1-{count}]'))}"
+    assert stack.server.run(many).stdout.split() == ["401"] * count
+    assert stack.container("gateway")["State"]["StartedAt"] == started
+
+
+@control("login-limit")
+@secured
+@bed
+def test_passwords_cannot_be_tried_without_end(stack: Stack) -> None:
+    """Tries one password after the other."""
+    tries = [
+        stack.from_server(*call(stack, "--data", f"name=nobody&password=a+guess+that+is+long+{number}", path="-/login"))
+        for number in range(12)
+    ]
+    assert set(tries) == {"403", "429"}
+    assert tries[-1] == "429"
+    log = stack.server.check_output(f"docker logs --tail 40 {stack.name('gateway')} 2>&1")
+    said = [json.loads(line) for line in log.splitlines() if line.startswith("{") and '"event": "login"' in line]
+    assert {"refused", "limited"} <= {one["outcome"] for one in said}
+    assert "a guess that" not in log
+
+
+@control("session-cookie")
+@secured
+def test_a_session_stays_in_its_browser(stack: Stack) -> None:
+    """Looks at how the browser is told to keep a session."""
+    [said] = [
+        line.partition(":")[2] for line in head(stack, "--request", "POST", "--data", "", path="-/logout") if line.startswith("set-cookie:")
+    ]
+    name, *attributes = (part.strip() for part in said.split(";"))
+    assert name == "__host-ocweb="
+    assert {"path=/", "secure", "httponly", "samesite=lax"} <= set(attributes)
+    assert "domain" not in said

@@ -115,7 +115,10 @@ def test_it_listens_on_the_network_of_its_callers_alone(stack: Stack, service: s
     }
     outward = {(address, port) for address, port in listening if not ipaddress.ip_address(address).is_loopback}
     own = {name: network["IPAddress"] for name, network in stack.containers[service]["NetworkSettings"]["Networks"].items()}
-    assert outward == {(own[f"{stack.project}_{name}"], port) for name, port in listeners(stack, service)}
+    # The one that only leads from http to https, where there is TLS.
+    redirect = {("edge", 3080)} if "3080/tcp" in (stack.containers[service]["HostConfig"]["PortBindings"] or {}) else set()
+    wanted = set(listeners(stack, service)) | redirect
+    assert outward == {(own[f"{stack.project}_{name}"], port) for name, port in wanted}
     assert not [row for row in rows if len(row[1]) > 20 and row[3] == "0A"], "a listener of IPv6"
 
 
@@ -193,7 +196,7 @@ def test_no_container_has_an_ipv6_address(stack: Stack) -> None:
 
 
 @control("one-port")
-def test_only_the_gateway_publishes_a_port_and_only_on_loopback(stack: Stack) -> None:
+def test_only_the_gateway_is_published_and_without_tls_and_login_on_loopback_alone(stack: Stack) -> None:
     """Looks for a published port."""
     published = {
         (service, port, binding["HostIp"])
@@ -201,9 +204,9 @@ def test_only_the_gateway_publishes_a_port_and_only_on_loopback(stack: Stack) ->
         for port, bindings in (stack.containers[service]["HostConfig"]["PortBindings"] or {}).items()
         for binding in bindings
     }
-    ports = {"3000/tcp", *(["4096/tcp"] if stack.debugged else [])}
-    assert {(service, port) for service, port, _ in published} == {("gateway", port) for port in ports}
-    assert all(ipaddress.ip_address(address).is_loopback for _, _, address in published)
+    ports = {"3000/tcp", *(["4096/tcp"] if stack.debugged else []), *(["3080/tcp"] if stack.secured else [])}
+    assert {(service, port) for service, port, _ in published} <= {("gateway", port) for port in ports}
+    assert stack.secured or all(ipaddress.ip_address(address).is_loopback for _, _, address in published)
     assert [service for service in SERVICES if stack.containers[service]["HostConfig"]["PublishAllPorts"]] == []
 
 

@@ -96,7 +96,12 @@ def test_no_runtime_socket_is_within_reach(stack: Stack) -> None:
 @control("mounts")
 def test_what_is_mounted_read_only_is_so_to_the_kernel(stack: Stack) -> None:
     """Compares what was asked for with what the kernel does."""
-    writable = {"backend": {"/workspace", "/home/opencode"}, "llm-proxy": {"/var/lib/llm-proxy"}, "egress": {"/var/lib/egress"}}
+    writable = {
+        "backend": {"/workspace", "/home/opencode"},
+        "llm-proxy": {"/var/lib/llm-proxy"},
+        "egress": {"/var/lib/egress"},
+        "gateway": {"/var/lib/gateway"},
+    }
     if runs_source(stack, "frontend"):
         writable["frontend"] = {"/app/source", "/app/source/node_modules"}
     for service in SERVICES:

@@ -1,8 +1,14 @@
 """A browser on the machine that the stack runs on, and pictures of what it shows."""
 
+import base64
+import hashlib
 import os
+import socket
+import ssl
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from ocweb_page import OcWebPage
@@ -10,13 +16,32 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 
 URL = os.environ["OCWEB_URL"]
 SCREENSHOTS = Path(os.environ["OCWEB_SCREENSHOTS"])
+TRUST = os.environ.get("OCWEB_TRUST", "")
+
+
+def proven_key() -> str:
+    """Return the digest of the server's key, once its certificate is proven to be for its name and of the authority that is trusted.
+
+    Chromium has no file of authorities of its own; it takes the key of a certificate in place of its proof.
+    """
+    address = urlsplit(URL)
+    context = ssl.create_default_context(cafile=TRUST)
+    with (
+        socket.create_connection((address.hostname, address.port or 443), timeout=20) as plain,
+        context.wrap_socket(plain, server_hostname=address.hostname) as secure,
+    ):
+        pem = ssl.DER_cert_to_PEM_cert(secure.getpeercert(binary_form=True) or b"")
+    key = subprocess.run(["openssl", "x509", "-noout", "-pubkey"], input=pem, capture_output=True, text=True, check=True).stdout
+    body = "".join(key.splitlines()[1:-1])
+    return base64.b64encode(hashlib.sha256(base64.b64decode(body)).digest()).decode()
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium. Its own sandbox wants more privileges than the container around it has."""
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path="/usr/bin/chromium-headless-shell", args=["--no-sandbox"])
+        arguments = ["--no-sandbox", *([f"--ignore-certificate-errors-spki-list={proven_key()}"] if TRUST else [])]
+        yield playwright.chromium.launch(executable_path="/usr/bin/chromium-headless-shell", args=arguments)
 
 
 @pytest.fixture

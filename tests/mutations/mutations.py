@@ -20,6 +20,7 @@ class Mutation:
     """One protection taken away. `attack` is a test's file and name, `only` what of its parameters is enough.
 
     `override` is what is set in `service` itself, `stack` what is set beside the services; both as in a Compose file.
+    `secured` is one for a gateway with TLS and a login.
     """
 
     control: str
@@ -32,6 +33,7 @@ class Mutation:
     patches: tuple[tuple[str, str, str], ...] = ()
     server: tuple[str, str] = ("", "")
     only: str = ""
+    secured: bool = False
 
 
 CADDYFILE = "gateway/config/Caddyfile"
@@ -48,6 +50,20 @@ def gateway(control: str, matcher: str, attack: str) -> Mutation:
         "gateway",
         edits=((CADDYFILE, f"respond @{matcher} ", f"header @{matcher} X-Was-Refused "),),
     )
+
+
+def secured(control: str, what: str, attack: str, *edits: tuple[str, str, str]) -> Mutation:
+    """The gateway of a stack with TLS and a login, with another configuration."""
+    return Mutation(control, what, f"test_edge.py::{attack}", "gateway", edits=edits, secured=True)
+
+
+def login(control: str, what: str, attack: str, old: str, new: str) -> Mutation:
+    """The login with other code; what of it is in the image is copied first."""
+    place, copy = "/usr/local/lib/ocweb/login", "/tmp/login"
+    change = f"cp -r {place} {copy} && sed -i 's/{old}/{new}/' {copy}/login.py"
+    start = f"sed s#{place}#{copy}# /usr/local/lib/ocweb/start >/tmp/start && exec bash /tmp/start"
+    command = {"command": ["bash", "-c", f"{change} && {start}"]}
+    return Mutation(control, what, f"test_edge.py::{attack}", "gateway", command, secured=True)
 
 
 def guard(control: str, what: str, attack: str, *edits: tuple[str, str, str]) -> Mutation:
@@ -272,5 +288,35 @@ MUTATIONS = (
     Mutation(
         *("framing", "the gateway says nothing of frames", "test_edge.py::test_other_pages_may_not_frame_it", "gateway"),
         edits=((CADDYFILE, "X-Frame-Options DENY", "X-Frame-Options-Not DENY"),),
+    ),
+    # Beyond loopback
+    secured(
+        *("tls", "the port for plain http serves the page", "test_plain_http_leads_to_https_and_to_nothing_else"),
+        (CADDYFILE, "redir @known https://", "reverse_proxy @known frontend:3000 #"),
+    ),
+    secured(
+        *("tls", "browsers are not told to stay with TLS", "test_browsers_are_told_to_stay_with_tls"),
+        (CADDYFILE, "Strict-Transport-Security", "Strict-Transport-Security-Not"),
+    ),
+    Mutation(
+        *("authority", "the gateway's key may sign for every name", "test_edge.py::test_its_own_authority_is_good_for_its_own_names_alone"),
+        server=(
+            "cd gateway/secrets && cp --preserve intermediate.crt /root/kept.crt && openssl req -x509 -key intermediate.key -subj /CN=x"
+            " -addext basicConstraints=critical,CA:TRUE,pathlen:0 -out intermediate.crt",
+            "cp --preserve /root/kept.crt gateway/secrets/intermediate.crt && rm /root/kept.crt",
+        ),
+        secured=True,
+    ),
+    secured(
+        *("login", "the gateway asks nobody who it is", "test_who_is_not_logged_in_gets_nothing"),
+        (CADDYFILE, "uri /check", "uri /health"),
+    ),
+    login(
+        *("login-limit", "passwords may be tried without end", "test_passwords_cannot_be_tried_without_end"),
+        *("Attempts(10, 900)", "Attempts(10000, 900)"),
+    ),
+    login(
+        *("session-cookie", "scripts may read a session", "test_a_session_stays_in_its_browser"),
+        *("; HttpOnly", ""),
     ),
 )

@@ -14,8 +14,11 @@ from xml.etree import ElementTree
 
 import pytest
 from stack import SERVICES, Stack
+from suite import plain, secured
 
 from mutations import MUTATIONS, RESET, Mutation, Tagged
+
+PARAMETERS = [pytest.param(one, marks=secured if one.secured else plain) for one in MUTATIONS]
 
 ATTACKS = Path(__file__).resolve().parents[1] / "attacks"
 OVERRIDE = "mutation.yml"
@@ -81,7 +84,7 @@ class Bench:
                 self.undo.append(mutation.server[1])
             if mutation.service:
                 # Anew even where only a mounted file has changed.
-                service["labels"] = {"ocweb.mutation": mutation.control}
+                service["labels"] = {"ocweb.mutation": f"{mutation.control}: {mutation.what}"}
                 services[mutation.service] |= service
             down = down or bool(mutation.stack)
         self.networks_differ = bool(mutation and mutation.stack)
@@ -98,9 +101,10 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(stack: Stack, canaries: dict[str, str]) -> Iterator[Bench]:
-    """The stack, which is as it was at the end."""
-    bench = Bench(stack, canaries["openai"])
+def bench(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """The stack, which is as it was at the end. Only the world of molecule/isolation has canaries."""
+    canary = "" if request.config.getoption("--secured") else request.getfixturevalue("canaries")["openai"]
+    bench = Bench(stack, canary)
     yield bench
     bench.clear()
 
@@ -122,13 +126,13 @@ def outcomes(config: pytest.Config, folder: Path, *arguments: str) -> dict[str, 
     }
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: f"{mutation.control}: {mutation.what}")
+@pytest.mark.parametrize("mutation", PARAMETERS, ids=lambda mutation: f"{mutation.control}: {mutation.what}")
 def test_the_attack_succeeds_when_the_protection_is_gone(
     bench: Bench, pytestconfig: pytest.Config, tmp_path: Path, mutation: Mutation
 ) -> None:
     """Takes a protection away, and runs the attack that is named for it."""
     bench.put(mutation)
-    found = outcomes(pytestconfig, tmp_path, "--bed", mutation.attack, "-k", mutation.only)
+    found = outcomes(pytestconfig, tmp_path, "--bed", *(["--secured"] if mutation.secured else []), mutation.attack, "-k", mutation.only)
     assert "failed" in found.values(), f"nothing noticed that {mutation.what}: {found}"
     assert "error" not in found.values(), found
 

@@ -1,7 +1,7 @@
 """Looks at a host in one round trip and changes nothing.
 
 Called as ``python3 - QUESTION`` with one JSON object:
-``listen`` ({address, port}), ``project`` (Compose project name), ``workspace_owner`` (a user id or "auto"),
+``listen`` ({address, port, redirect}: ports, 0 is none), ``project`` (Compose project name), ``workspace_owner`` (a user id or "auto"),
 ``stack_dir``, ``workspace``, ``gitconfig`` and ``ssh_dir`` (paths, or "auto" to have them chosen), ``ca_bundle`` ("auto" or a path),
 ``upstreams`` (host names), ``private_ranges`` (of addresses),
 ``debug_port`` (a port on loopback; 0 is none), ``source`` (the folder of the page's source code; "" is none),
@@ -73,6 +73,9 @@ def system() -> dict[str, Any]:
         "version": release.get("VERSION_ID", ""),
         "codename": release.get("VERSION_CODENAME", ""),
         "cpus": os.cpu_count() or 1,
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "kernel_lacks": kernel_lacks(),
+        "openssl": shutil.which("openssl") is not None,
         "systemd": os.path.isdir("/run/systemd/system"),
         "ipv6": os.path.exists("/proc/sys/net/ipv6/conf/all/disable_ipv6"),
         "uid": user.pw_uid,
@@ -80,6 +83,23 @@ def system() -> dict[str, Any]:
         "user": user.pw_name,
         "home": user.pw_dir,
     }
+
+
+def kernel_lacks(root: str = "/") -> list[str]:
+    """Return what the kernel lacks without which an engine would run, and limits and filters of ours would not hold."""
+
+    def read(path: str) -> str:
+        try:
+            with open(os.path.join(root, path), encoding="ascii", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    # Version 1 has a table of them, version 2 a line.
+    rows = [row.split() for row in read("proc/cgroups").splitlines()[1:]]
+    controllers = {row[0] for row in rows if row[-1] == "1"} | set(read("sys/fs/cgroup/cgroup.controllers").split())
+    missing = [f"the {name} control group" for name in ("cpu", "memory", "pids") if name not in controllers]
+    return missing + ([] if "Seccomp:" in read("proc/self/status") else ["seccomp"])
 
 
 def engine(project: str) -> dict[str, Any]:
@@ -383,7 +403,9 @@ def main() -> None:
     host["stack_dir"] = question["stack_dir"]
     if host["stack_dir"] == "auto":
         host["stack_dir"] = "/opt/ocweb" if root else os.path.join(host["home"], ".local/share/ocweb")
-    host["obstacle"] = obstacle(question["listen"]["address"], question["listen"]["port"], question["project"])
+    address, port, redirect = (question["listen"][name] for name in ("address", "port", "redirect"))
+    host["obstacle"] = obstacle(address, port, question["project"])
+    host["redirect_obstacle"] = obstacle(address, redirect, question["project"]) if redirect else ""
     host["workspace"] = workspace(question["workspace"], host["home"], question["workspace_owner"])
     debug_port = question["debug_port"]
     host["debug_obstacle"] = obstacle("127.0.0.1", debug_port, question["project"]) if debug_port else ""

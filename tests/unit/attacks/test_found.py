@@ -20,6 +20,14 @@ def publish(service: str, address: str) -> Callable[[dict[str, Any]], None]:
     return lambda stack: stack["containers"][service]["NetworkSettings"]["Ports"].update({"9/tcp": [{"HostIp": address, "HostPort": "9"}]})
 
 
+def secured(url: str, login: str) -> Callable[[dict[str, Any]], None]:
+    def change(stack: dict[str, Any]) -> None:
+        publish("gateway", "0.0.0.0")(stack)
+        stack["containers"]["gateway"]["Config"]["Labels"] = {"ocweb.url": url, "ocweb.login": login}
+
+    return change
+
+
 def join(service: str, network: str) -> Callable[[dict[str, Any]], None]:
     return lambda stack: stack["containers"][service]["NetworkSettings"]["Networks"].update({network: {}})
 
@@ -45,6 +53,9 @@ def join(service: str, network: str) -> Callable[[dict[str, Any]], None]:
         (publish("gateway", "0.0.0.0"), ["The gateway is published at 0.0.0.0:9, beyond this host"]),
         (publish("gateway", "::"), ["The gateway is published at [::]:9, beyond this host"]),
         (publish("gateway", "::1"), []),
+        (secured("https://code.example.lan", "true"), []),
+        (secured("https://code.example.lan", "false"), ["The gateway is published at 0.0.0.0:9, beyond this host"]),
+        (secured("http://code.example.lan", "true"), ["The gateway is published at 0.0.0.0:9, beyond this host"]),
         (lambda stack: stack["containers"]["egress"]["State"].update(Running=False, Status="exited"), ["egress is exited"]),
         (
             lambda stack: stack["containers"].pop("frontend"),

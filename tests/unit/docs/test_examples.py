@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[3]
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 # What a reader's vault would hold.
 VAULT = {f"vault_{name}_api_key": f"a-key-for-{name}" for name in ("anthropic", "openai", "openai_team", "openai_spare", "mistral")}
+VAULT["vault_ann_password_hash"] = f"$scrypt$ln=15,r=8,p=3${'a' * 22}${'b' * 43}"
 VAULT["vault_backup_password"] = "a-password-for-backups"
 
 
@@ -30,6 +31,15 @@ def blocks(language: str) -> list[tuple[str, str]]:
     return found
 
 
+def certificate(folder: Path, names: list[str]) -> tuple[str, str]:
+    """Make what a reader's certificate would be; return its path and its key's."""
+    files = (str(folder / "certificate.pem"), str(folder / "key.pem"))
+    made = ("-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=x", "-out", files[0], "-keyout", files[1])
+    names_in_it = ",".join(f"DNS:{name}" for name in names)
+    subprocess.run(["openssl", "req", "-x509", *made, "-addext", f"subjectAltName={names_in_it}"], check=True, capture_output=True)
+    return files
+
+
 @pytest.fixture(scope="module")
 def outcome(engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the playbook's checks say to each example's variables: one host an example, "" where all is well."""
@@ -41,6 +51,8 @@ def outcome(engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[
         given = yaml.safe_load(text)
         if given.get("backend_workspace"):
             given["backend_workspace"] = str(folder / "workspace")
+        if given.get("frontend_tls") == "files":
+            given["frontend_tls_certificate"], given["frontend_tls_key"] = certificate(folder, given["frontend_hosts"])
         hosts[name] = {"stack_dir": str(folder / name), **given}
     common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "frontend_port": 39999, **VAULT}
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")

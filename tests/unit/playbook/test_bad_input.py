@@ -19,6 +19,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 DEMO = {"name": "demo", "provider": "demo"}
 CLAUDE = {"name": "claude", "provider": "anthropic"}
+HASH = f"$scrypt$ln=15,r=8,p=3${'a' * 22}${'b' * 43}"
 GPT = {"name": "gpt", "provider": "openai"}
 
 # What is set, and for each line of the error the words in it. Cases of one role share a host: users see at once all that is wrong.
@@ -30,6 +31,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             "stack_ca_bundle": "/no/ca",
             "stack_dir": "/opt/no-such-stack",
             "stack_minimum_free_gib": "1000000",
+            "stack_minimum_memory_mib": "100000000",
             "stack_log_max_size": "big",
             "stack_log_max_files": "0",
             "stack_build_environment": {"A=$(id)": "x"},
@@ -39,6 +41,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ["stack_ca_bundle: /no/ca does not exist"],
             ["stack_minimum_free_gib: /opt/no-such-stack has", "GiB free"],
             ["stack_minimum_free_gib: /var/lib/docker has", "GiB free"],
+            ["stack_minimum_memory_mib: the host has", "MiB of memory, and the stack wants 100000000"],
             ['stack_log_max_size: "big" is not a size'],
             ["stack_log_max_files: 0 is too few"],
             ['stack_build_environment: "A=$(id)" cannot name a variable'],
@@ -238,7 +241,77 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
     ),
     "address": (
         {"frontend_port": 70000, "frontend_listen_address": "0.0.0.0"},
-        [["frontend_listen_address: 0.0.0.0 is not a loopback address"], ["frontend_port: 70000 is not a port"]],
+        [
+            ["frontend_listen_address: 0.0.0.0 is not a loopback address", "neither TLS (frontend_tls) nor a login (frontend_users)"],
+            ["frontend_port: 70000 is not a port"],
+        ],
+    ),
+    "address_without_tls": (
+        {"frontend_listen_address": "::", "frontend_users": {"dev": HASH}, "frontend_port": "39980"},
+        [["frontend_listen_address: :: is not a loopback address", "no TLS (frontend_tls) in front"], ["frontend_users: a password would"]],
+    ),
+    "address_without_login": (
+        {"frontend_listen_address": "0.0.0.0", "frontend_tls": "internal", "frontend_port": "39981"},
+        [["frontend_listen_address: 0.0.0.0 is not a loopback address", "no login (frontend_users) in front"]],
+    ),
+    "address_without_name": (
+        {"frontend_listen_address": "0.0.0.0", "frontend_tls": "internal", "frontend_users": {"dev": HASH}, "frontend_port": "39982"},
+        [["frontend_hosts: it is empty, and frontend_listen_address is 0.0.0.0"]],
+    ),
+    "address_malformed": ({"frontend_listen_address": "eth0"}, [['frontend_listen_address: "eth0" is not an address']]),
+    "tls_unknown": (
+        # What YAML makes of off.
+        {"frontend_tls": False},
+        [["Validation of arguments failed"], ["frontend_tls must be one of: none, internal, files, got: False"]],
+    ),
+    "edge": (
+        {
+            "frontend_tls": "internal",
+            "frontend_session_days": "0",
+            "frontend_hsts_days": "-1",
+            "frontend_redirect_port": "http",
+            "frontend_port": "39983",
+            "frontend_users": {
+                "a b": HASH,
+                "none": "",
+                "empty": None,
+                "plain": "correct horse battery",
+                "cheap": "$2b$05$" + "a" * 53,
+                "cheaper": HASH.replace("ln=15", "ln=10"),
+                "md5": "$apr1$abcdefgh$0123456789012345678901",
+                "dear": HASH.replace("ln=15", "ln=24"),
+                "fine": "$2y$12$" + "a" * 53,
+            },
+        },
+        [
+            ["frontend_users: a name (not shown, it might be a password) is not one of letters"],
+            ["frontend_users: none has no password. Give the hash that `make password` prints"],
+            ["frontend_users: empty has no password"],
+            ["frontend_users: what plain has is not a password's hash (not shown"],
+            ["frontend_users: the hash of cheap's password is too cheap to guess"],
+            ["frontend_users: the hash of cheaper's password is too cheap to guess"],
+            ["frontend_users: what md5 has is not a password's hash"],
+            ["frontend_users: what dear has is not a password's hash"],
+            ["frontend_session_days: 0 is not from 1 to 365 days"],
+            ["frontend_hsts_days: -1 is not a number of days"],
+            ['frontend_redirect_port: "http" is not a port'],
+        ],
+    ),
+    "redirect_without_tls": (
+        {"frontend_redirect_port": "39984", "frontend_port": "39985"},
+        [["frontend_redirect_port: 39984 would lead to https, and frontend_tls is none"]],
+    ),
+    "redirect_twice": (
+        {"frontend_redirect_port": "39986", "frontend_port": "39986", "frontend_tls": "internal"},
+        [["frontend_redirect_port: 39986 is frontend_port, too"]],
+    ),
+    "redirect_taken": (
+        {"frontend_redirect_port": "{port}", "frontend_port": "39987", "frontend_tls": "internal"},
+        [["frontend_redirect_port: port {port} on 127.0.0.1 is used by", "(process {pid})"]],
+    ),
+    "certificate_missing": (
+        {"frontend_tls": "files", "frontend_tls_certificate": "/no/such.pem", "frontend_port": "39988"},
+        [["frontend_tls_certificate: /no/such.pem on the host cannot be read"], ["frontend_tls_key: it is missing"]],
     ),
     "source": (
         {"frontend_source": {"git": "https://you:token@example.com/x", "commit": "0" * 40}, "frontend_port": "39996"},

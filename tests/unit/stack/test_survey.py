@@ -256,6 +256,35 @@ def test_free_space_is_that_of_the_nearest_folder_there_is(tmp_path: Path, path:
     assert survey.free(path.format(tmp_path)) > 0
 
 
+V1_WITHOUT_MEMORY = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t3\t1\t1\nmemory\t0\t1\t0\npids\t5\t1\t1\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "lacks"),
+    [
+        ({"proc/self/status": "Seccomp:\t0\n", "sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory pids\n"}, []),
+        (
+            {
+                "proc/self/status": "Seccomp:\t0\n",
+                "proc/cgroups": V1_WITHOUT_MEMORY,
+            },
+            ["the memory control group"],
+        ),
+        ({"proc/self/status": "Name:\tx\n", "sys/fs/cgroup/cgroup.controllers": "cpu pids"}, ["the memory control group", "seccomp"]),
+        ({}, ["the cpu control group", "the memory control group", "the pids control group", "seccomp"]),
+    ],
+)
+def test_what_the_kernel_lacks_is_told(tmp_path: Path, files: dict[str, str], lacks: list[str]) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert survey.kernel_lacks(str(tmp_path)) == lacks
+
+
+def test_this_kernel_lacks_nothing() -> None:
+    assert survey.kernel_lacks() == []
+
+
 def test_a_deploy_is_the_last_good_one_as_long_as_nothing_else_is_described(tmp_path: Path) -> None:
     assert survey.last_deploy(str(tmp_path)) == ({}, False)
     (tmp_path / "deployed").mkdir()

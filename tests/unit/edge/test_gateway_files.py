@@ -1,0 +1,118 @@
+"""What only the gateway may read is put in place as a whole, and an authority is good for its own names alone."""
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gateway_files
+
+NAMES = ["localhost", "127.0.0.1", "code.example.lan", "192.0.2.7"]
+FILES: dict[str, Any] = {"users.json": {"text": "{}"}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "secrets").mkdir()
+    return tmp_path / "secrets"
+
+
+def place(folder: Path, files: dict[str, Any] = FILES, names: list[str] | None = None, check: bool = False) -> dict[str, Any]:
+    authority = {"title": "a test", "names": names} if names else None
+    ids = {"owner": os.getuid(), "group": os.getgid()}
+    return gateway_files.main({"folder": str(folder), **ids, "check": check, "files": files, "authority": authority})
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {path.name: (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) for path in folder.iterdir()}
+
+
+def test_files_are_put_once_for_their_owner_alone(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text("a key", encoding="utf-8")
+    files = {**FILES, "key.pem": {"path": str(tmp_path / "key.pem")}}
+    assert place(folder, files)["changed"] == ["users.json", "key.pem"]
+    assert contents(folder) == {"users.json": (b"{}", 0o400), "key.pem": (b"a key", 0o400)}
+    assert place(folder, files)["changed"] == []
+
+
+def test_what_is_no_longer_wanted_goes(folder: Path) -> None:
+    place(folder, names=NAMES)
+    assert sorted(place(folder, {})["changed"]) == sorted(["users.json", *gateway_files.AUTHORITY])
+    assert contents(folder) == {}
+
+
+def test_a_changed_file_or_mode_is_brought_back(folder: Path) -> None:
+    place(folder)
+    (folder / "users.json").chmod(0o644)
+    assert place(folder)["changed"] == ["users.json"]
+    (folder / "users.json").chmod(0o600)
+    (folder / "users.json").write_text("mine", encoding="utf-8")
+    assert place(folder)["changed"] == ["users.json"]
+    assert contents(folder) == {"users.json": (b"{}", 0o400)}
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_dry_run_changes_nothing_and_says_what_it_would(folder: Path, missing: bool) -> None:
+    folder.rmdir() if missing else None
+    said = place(folder, names=NAMES, check=True)
+    assert set(said["changed"]) == {"users.json", *gateway_files.AUTHORITY}
+    assert said["root"] == ""
+    assert not folder.exists() or contents(folder) == {}
+
+
+def test_users_need_no_restart_and_certificates_do(folder: Path) -> None:
+    first = place(folder, names=NAMES)["fingerprint"]
+    assert place(folder, {"users.json": {"text": '{"dev": "x"}'}}, NAMES)["fingerprint"] == first
+    assert place(folder, names=[*NAMES, "new.example.lan"])["fingerprint"] != first
+
+
+def test_an_authority_stays_until_its_names_change(folder: Path) -> None:
+    root = place(folder, names=NAMES)["root"]
+    assert "BEGIN CERTIFICATE" in root
+    again = place(folder, names=NAMES)
+    assert (again["changed"], again["root"]) == ([], root)
+    (folder / "intermediate.key").unlink()
+    assert place(folder, names=NAMES)["root"] != root
+
+
+def issued(folder: Path, name: str) -> str:
+    """Let the authority sign a certificate for a name, and return what openssl says of it."""
+    kind = "IP" if name.replace(".", "").isdigit() else "DNS"
+    (folder / "leaf.conf").write_text(
+        f"[req]\ndistinguished_name=n\nprompt=no\n[n]\nCN=x\n[leaf]\nsubjectAltName={kind}:{name}\n", encoding="utf-8"
+    )
+
+    def openssl(*arguments: str) -> str:
+        done = subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "leaf.key")
+    openssl("req", "-new", *key, "-config", "leaf.conf", "-out", "leaf.csr")
+    signer = ("-CA", "intermediate.crt", "-CAkey", "intermediate.key", "-set_serial", "3")
+    openssl("x509", "-req", "-in", "leaf.csr", *signer, "-extfile", "leaf.conf", "-extensions", "leaf", "-out", "leaf.crt")
+    return openssl("verify", "-purpose", "sslserver", "-CAfile", "root.crt", "-untrusted", "intermediate.crt", "leaf.crt")
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("code.example.lan", "OK"),
+        ("192.0.2.7", "OK"),
+        ("bank.example.com", "permitted subtree violation"),
+        ("example.lan", "permitted subtree violation"),
+        ("192.0.2.8", "permitted subtree violation"),
+    ],
+)
+def test_a_stolen_key_is_good_for_the_servers_own_names_alone(folder: Path, name: str, verdict: str) -> None:
+    place(folder, names=NAMES)
+    assert verdict in issued(folder, name)
+
+
+def test_the_roots_key_is_nowhere(folder: Path) -> None:
+    before = set(Path("/dev/shm").iterdir())
+    place(folder, names=NAMES)
+    assert set(Path("/dev/shm").iterdir()) <= before
+    assert {path.name for path in folder.iterdir()} == {"users.json", *gateway_files.AUTHORITY}
