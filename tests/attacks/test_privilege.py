@@ -9,7 +9,13 @@ from stack import LISTENS, SERVICES, Stack
 from suite import bed, control, thorough
 
 # Paths in a container that are meant to be written.
-WRITTEN = {"backend": {"/tmp", "/workspace", "/home/opencode"}}
+# What is mounted to be written to, where it is mounted.
+WRITTEN = {
+    "backend": {"/workspace", "/home/opencode"},
+    "llm-proxy": {"/var/lib/llm-proxy"},
+    "egress": {"/var/lib/egress"},
+    "gateway": {"/var/lib/gateway"},
+}
 
 
 @control("no-root")
@@ -55,7 +61,8 @@ def test_nothing_can_be_left_in_a_service(stack: Stack) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_it_can_write_only_what_is_meant_to_be_written(stack: Stack, service: str) -> None:
     """Looks through the whole file system for folders that can be written."""
-    meant = WRITTEN.get(service, {"/tmp"}) | ({"/app/source"} if runs_source(stack, service) else set())
+    mounted = {mount["Destination"] for mount in stack.containers[service]["Mounts"]}
+    meant = {"/tmp"} | WRITTEN.get(service, set()) & mounted | ({"/app/source"} if runs_source(stack, service) else set())
     kernel = "-path /proc -o -path /sys -o -path /dev"
     writable = stack.output(service, f"find / \\( {kernel} \\) -prune -o -type d -writable -print 2>/dev/null || true").split()
     assert {path for path in writable if not any(path.startswith(f"{parent}/") for parent in meant)} == meant
@@ -96,12 +103,7 @@ def test_no_runtime_socket_is_within_reach(stack: Stack) -> None:
 @control("mounts")
 def test_what_is_mounted_read_only_is_so_to_the_kernel(stack: Stack) -> None:
     """Compares what was asked for with what the kernel does."""
-    writable = {
-        "backend": {"/workspace", "/home/opencode"},
-        "llm-proxy": {"/var/lib/llm-proxy"},
-        "egress": {"/var/lib/egress"},
-        "gateway": {"/var/lib/gateway"},
-    }
+    writable = dict(WRITTEN)
     if runs_source(stack, "frontend"):
         writable["frontend"] = {"/app/source", "/app/source/node_modules"}
     for service in SERVICES:

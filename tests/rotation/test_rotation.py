@@ -280,6 +280,8 @@ def test_a_killed_rotation_leaves_nothing_and_the_next_one_ends_it(fleet: Fleet)
     wait_for(lambda: fleet.placed(FIRST)["openai"][1] != before)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    # Ansible's workers are in groups of their own.
+    subprocess.run(["pkill", "-KILL", "-f", str(fleet.folder)], check=False)
     places = "/tmp /var/tmp /dev/shm /root/.ansible"
     for key in (new, *fleet.keys[FIRST].values()):
         words = ["grep", "--recursive", "--text", "--no-messages", "--files-with-matches", "--fixed-strings", "--regexp", key]

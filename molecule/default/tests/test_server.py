@@ -29,10 +29,12 @@ def test_the_stack_lies_in_one_folder(host: Host) -> None:
         "build.log",
         "build.yml",
         "compose.yml",
+        "deployed",
         "egress",
         "frontend",
         "gateway",
         "llm-proxy",
+        "previous",
     }
 
 
