@@ -52,16 +52,22 @@ restore: .venv/deploy.stamp ## bring a backup's sessions back
 remove: .venv/deploy.stamp ## remove the stack with its sessions and keys; the workspace and the engine stay
 	$(PLAY) playbooks/remove.yml $(ARGS)
 
-test: test-quick test-proxy test-opencode test-molecule test-isolation ## every test: the quick ones, then real servers (about 21 minutes)
+test: test-quick test-plays test-proxy test-opencode test-servers ## the quick tests, then real servers (about 24 minutes)
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
 	tests/quick
+
+test-plays: .venv/test.stamp ## what plays say: bad input, dry runs, documents, without a server (about 3 minutes)
+	pytest --quiet --numprocesses auto --dist loadfile tests/unit/playbook tests/unit/docs
 
 test-proxy: .venv/test.stamp ## the proxy's rules with the real LiteLLM, without a server (about 1 minute)
 	tests/proxy/run
 
 test-opencode: .venv/test.stamp ## what the real OpenCode sends passes the proxy's gate, without a server (under 1 minute)
 	tests/opencode/run
+
+test-servers: .venv/test.stamp ## test-molecule and test-isolation at once (about 18 minutes)
+	tests/molecule default isolation
 
 test-molecule: .venv/test.stamp ## the whole stack on a bare server, seen through a real browser
 	tests/molecule
