@@ -77,7 +77,7 @@ class Load:
         script = LANES
         for number in range(streams + SPARE):
             # Of different lengths, so that they do not all end at once.
-            script += self._lane(list(MODELS)[number % len(MODELS)], f"SLOW:{6 + number % 3}", "1000/s", stream=True)
+            script += self._lane(list(MODELS)[number % len(MODELS)], f"SLOW:{6 + number % 12}", "1000/s", stream=True)
         for provider in MODELS:
             script += self._lane(provider, "hello", f"{round(rate * 60)}/m", stream=False)
         self.streaming = [name for name, (_, stream) in self.lanes.items() if stream]

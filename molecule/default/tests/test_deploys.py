@@ -24,7 +24,7 @@ FAILURES = [
 def state(stack: Stack) -> str:
     """Return what runs on the server, which images there are, and how the stack is described."""
     containers = "docker ps --no-trunc --format '{{.ID}} {{.Image}} {{.Status}}' | sed 's/Up [^(]*/Up /'"
-    return str(stack.server.check_output(f"{containers}; docker images --quiet; cat {DIR}/compose.yml"))
+    return str(stack.server.check_output(f"{containers}; docker images --quiet | sort; cat {DIR}/compose.yml"))
 
 
 @pytest.mark.parametrize(("variables", "said"), [failure[1:] for failure in FAILURES], ids=[failure[0] for failure in FAILURES])
@@ -47,7 +47,7 @@ def test_a_dry_one_names_the_change_and_the_restart(stack: Stack) -> None:
 def test_one_whose_services_do_not_come_up_says_where_to_look_and_the_one_before_is_back(stack: Stack) -> None:
     before = stack.server.check_output(f"cat {DIR}/compose.yml")
     # Nothing waits for the gateway, and with so little it cannot start.
-    failed = deploy({"frontend_gateway_memory_limit": "8m", "stack_start_timeout": 1})
+    failed = deploy({"frontend_gateway_memory_limit": "10m", "stack_start_timeout": 1})
     assert failed.returncode == 2
     assert "Not healthy within 1 seconds (stack_start_timeout): " in failed.stdout
     assert f"is back and healthy. Why the new one failed: {DIR}/failed.log" in failed.stdout

@@ -77,7 +77,7 @@ def test_a_check_that_fails_says_so(stack: Stack, said: str) -> None:
 
 def test_an_edit_is_in_the_browser_within_two_seconds(stack: Stack, said: str) -> None:
     texts = [f"edit number {number}" for number in range(1, EDITS + 1)]
-    watching = ["docker", "run", "--rm", f"--network=container:{stack.server.backend.name}"]
+    watching = ["docker", "run", "--rm", f"--network=container:{stack.server.backend.host}"]
     [binding] = stack.containers["gateway"]["HostConfig"]["PortBindings"]["3000/tcp"]
     url = f"--env=OCWEB_URL=http://localhost:{binding['HostPort']}"
     image = subprocess.run([ROOT / "tests/browser/image"], capture_output=True, text=True, check=True).stdout.strip()
