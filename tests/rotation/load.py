@@ -17,7 +17,7 @@ URL = "http://llm-proxy:4000/v1/chat/completions"
 MARK = "@@answer@@"
 BEGIN = "@@begin@@"
 # So many streams more than asked for: that many may be between two answers at a time.
-SPARE = 16
+SPARE = 22
 
 # Each lane asks again as soon as it was answered, until it is told to stop. curl's glob behind a # asks the same address several times.
 LANES = rf"""
