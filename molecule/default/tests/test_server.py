@@ -23,7 +23,8 @@ def test_only_the_gateway_publishes_a_port(stack: Stack) -> None:
 
 
 def test_the_stack_lies_in_one_folder(host: Host) -> None:
-    assert set(host.file(DIR).listdir()) == {
+    # A deploy that failed, as one has in these tests, leaves the services' last words.
+    assert set(host.file(DIR).listdir()) - {"failed.log"} == {
         "backend",
         "build.env",
         "build.log",
