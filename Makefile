@@ -52,12 +52,12 @@ restore: .venv/deploy.stamp ## bring a backup's sessions back
 remove: .venv/deploy.stamp ## remove the stack with its sessions and keys; the workspace and the engine stay
 	$(PLAY) playbooks/remove.yml $(ARGS)
 
-test: test-quick test-plays test-proxy test-opencode test-servers ## the quick tests, then real servers (about 24 minutes)
+test: test-quick test-plays test-proxy test-opencode test-servers ## the quick tests, then real servers
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
 	tests/quick
 
-test-plays: .venv/test.stamp ## what plays say: bad input, dry runs, documents, without a server (about 3 minutes)
+test-plays: .venv/test.stamp ## what plays say: bad input, dry runs, documents, without a server (about 4 minutes)
 	pytest --quiet --numprocesses auto --dist loadfile tests/unit/playbook tests/unit/docs
 
 test-proxy: .venv/test.stamp ## the proxy's rules with the real LiteLLM, without a server (about 1 minute)
@@ -66,7 +66,7 @@ test-proxy: .venv/test.stamp ## the proxy's rules with the real LiteLLM, without
 test-opencode: .venv/test.stamp ## what the real OpenCode sends passes the proxy's gate, without a server (under 1 minute)
 	tests/opencode/run
 
-test-servers: .venv/test.stamp ## test-molecule and test-isolation at once (about 18 minutes)
+test-servers: .venv/test.stamp ## test-molecule and test-isolation at once
 	tests/molecule default isolation
 
 test-molecule: .venv/test.stamp ## the whole stack on a bare server, seen through a real browser
@@ -92,7 +92,7 @@ bench: bench-stack bench-rotation ## measure both
 bench-stack: .venv/deploy.stamp ## measure the deployed stack: start times, sizes, memory, a re-run
 	tests/bench $(INVENTORY)
 
-bench-rotation: .venv/test.stamp ## measure 20 rotations under 10,000 requests, on a bare server (about 12 minutes)
+bench-rotation: .venv/test.stamp ## measure 20 rotations under 10,000 requests, on a bare server
 	OCWEB_LOAD=full tests/molecule rotation
 	cat artifacts/rotation.md
 
