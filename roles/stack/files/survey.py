@@ -5,7 +5,8 @@ Called as ``python3 - QUESTION`` with one JSON object:
 ``stack_dir``, ``workspace``, ``gitconfig`` and ``ssh_dir`` (paths, or "auto" to have them chosen), ``ca_bundle`` ("auto" or a path),
 ``upstreams`` (host names), ``private_ranges`` (of addresses),
 ``debug_port`` (a port on loopback; 0 is none), ``source`` (the folder of the page's source code; "" is none),
-``networks`` (of each of the project's networks, the words that are to be said of it).
+``networks`` (of each of the project's networks, the words that are to be said of it),
+``fetched`` (what image builds fetch from: URL by the variable that names it).
 
 Prints one JSON object; sizes are bytes, ids are numbers, a path that does not apply is "".
 """
@@ -23,9 +24,12 @@ import pwd
 import re
 import shutil
 import socket
+import ssl
 import stat
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -42,6 +46,7 @@ ENGINE_FOLDERS = ("/var/lib/containerd", "/var/lib/docker")
 PARENT_FOLDERS = ("/root", "/var/lib")
 NOBODY = 65534
 SECONDS_FOR_NAMES = 3
+SECONDS_FOR_AN_ANSWER = 10
 
 
 # Of each network of the project (or, where it was made otherwise, of its name) what Compose does not compare with the description.
@@ -302,6 +307,41 @@ def private(hosts: list[str]) -> list[str]:
     return sorted(host for host, answer in asked.items() if answer.done() and answer.result())
 
 
+def unreachable(fetched: dict[str, str], ca_bundle: str) -> dict[str, str]:
+    """Say why there is no answer from those of the URLs (by variable) that have none. Any answer will do: a mirror may have no front page.
+
+    The way is that of the builds: the proxies of the environment, else those that Docker's client is configured with.
+    """
+    proxies = urllib.request.getproxies() or docker_proxies()
+    trust = ssl.create_default_context(cafile=ca_bundle or None)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=trust))
+
+    def obstacle_to(url: str) -> str:
+        try:
+            opener.open(urllib.request.Request(url, method="HEAD"), timeout=SECONDS_FOR_AN_ANSWER).close()
+        except urllib.error.HTTPError as error:
+            return "the proxy wants a password" if error.code == 407 else ""
+        except (OSError, ValueError) as error:
+            return str(getattr(error, "reason", error))
+        return ""
+
+    with ThreadPoolExecutor() as pool:
+        asked = {variable: pool.submit(obstacle_to, url) for variable, url in fetched.items()}
+    reasons = {variable: answer.result() for variable, answer in asked.items()}
+    return {variable: reason for variable, reason in reasons.items() if reason}
+
+
+def docker_proxies() -> dict[str, str]:
+    """Return the proxies that Docker's client hands to builds, by scheme."""
+    folder = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
+    try:
+        with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+            configured = json.load(file)["proxies"]["default"]
+        return {scheme: configured[f"{scheme}Proxy"] for scheme in ("http", "https") if configured.get(f"{scheme}Proxy")}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
 def source(path: str, stack_dir: str, workspace: str) -> dict[str, Any]:
     """Describe the folder of the page's source code: whose it is, and which files tell what packages it needs.
 
@@ -424,6 +464,8 @@ def main() -> None:
     host["source"] = source(question["source"], host["stack_dir"], host["workspace"]["path"])
     host["private_upstreams"] = private(question["upstreams"])
     host["deployed"] = os.path.exists(os.path.join(host["stack_dir"], "compose.yml"))
+    first = not host["deployed"] and not host["engine"]["images"]
+    host["unreachable"] = unreachable(question["fetched"], host["ca_bundle"]) if first else {}
     host["deployed_images"], host["deploy_kept"] = last_deploy(host["stack_dir"])
     host["free"] = {
         "stack_dir": free(host["stack_dir"]),

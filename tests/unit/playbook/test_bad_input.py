@@ -32,9 +32,10 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             "stack_dir": "/opt/no-such-stack",
             "stack_minimum_free_gib": "1000000",
             "stack_minimum_memory_mib": "100000000",
+            "stack_check_network": True,
             "stack_log_max_size": "big",
             "stack_log_max_files": "0",
-            "stack_build_environment": {"A=$(id)": "x"},
+            "stack_build_environment": {"A=$(id)": "x", "NPM_CONFIG_REGISTRY": "http://user:hidden@127.0.0.1:9/npm/"},
         },
         [
             ['stack_project: "My Stack" cannot name a Compose project'],
@@ -42,6 +43,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ["stack_minimum_free_gib: /opt/no-such-stack has", "GiB free"],
             ["stack_minimum_free_gib: /var/lib/docker has", "GiB free"],
             ["stack_minimum_memory_mib: the host has", "MiB of memory, and the stack wants 100000000"],
+            ["NPM_CONFIG_REGISTRY: the host does not reach http://127.0.0.1:9/npm/, which images are built from (", "refused"],
             ['stack_log_max_size: "big" is not a size'],
             ["stack_log_max_files: 0 is too few"],
             ['stack_build_environment: "A=$(id)" cannot name a variable'],
@@ -383,7 +385,7 @@ def errors(port: int, engine_path: str, tmp_path_factory: pytest.TempPathFactory
     """The errors of each case's host, from one run in check mode: a check that is blind then still changes nothing."""
     folder = tmp_path_factory.mktemp("bad_input")
     hosts = {name: json.loads(json.dumps(given).replace('"{port}"', str(port))) for name, (given, _) in CASES.items()}
-    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "stack_check_network": False}
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
     run = subprocess.run(
         [Path(sys.executable).with_name("ansible-playbook"), "--check", "--forks=4", f"--inventory={folder}/hosts.json", "site.yml"],

@@ -25,6 +25,7 @@ def described(folder: Path, engine_path: str, variables: dict[str, Any]) -> dict
         "backend_debug_port": 39992,
         "backend_workspace": str(folder / "workspace"),
         "stack_verify": False,
+        "stack_check_network": False,
         **variables,
     }
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": {"one": own}}}), encoding="utf-8")

@@ -5,7 +5,9 @@ import json
 import os
 import pwd
 import socket
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -346,3 +348,46 @@ def test_source_code_in_the_workspace_or_the_stack_is_told(source_code: Path) ->
 def test_no_source_code_is_nothing() -> None:
     assert survey.source("", "/opt/ocweb", "/home/you/workspace")["manifests"] == ""
     assert survey.source("/no/such", "/opt/ocweb", "/home/you/workspace")["kind"] == "missing"
+
+
+class Mirror(BaseHTTPRequestHandler):
+    """Has nothing to show, or, where the path says so, wants a proxy's password."""
+
+    def do_HEAD(self) -> None:
+        self.send_error(407 if "proxied" in self.path else 404)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def mirror() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_any_answer_shows_that_a_mirror_is_reached(mirror: str) -> None:
+    assert survey.unreachable({"stack_debian_mirror": f"{mirror}/debian"}, "") == {}
+
+
+def test_what_is_in_the_way_of_a_mirror_is_said(mirror: str) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+        found = survey.unreachable({"a": nobody, "b": "https://no-such-host.invalid/", "c": f"{mirror}/proxied", "d": "not a url"}, "")
+    assert list(found) == ["a", "b", "c", "d"]
+    assert "refused" in found["a"]
+    assert found["c"] == "the proxy wants a password"
+
+
+def test_a_mirror_is_reached_by_the_proxy_that_builds_have(mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    asked = {"stack_debian_mirror": "http://deb.example.invalid/debian"}
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    assert survey.unreachable(asked, "") != {}
+    (tmp_path / "config.json").write_text(json.dumps({"proxies": {"default": {"httpProxy": mirror}}}), encoding="utf-8")
+    assert survey.unreachable(asked, "") == {}
