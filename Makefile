@@ -81,6 +81,9 @@ test-remote: .venv/test.stamp ## two servers over SSH, with TLS and a login, see
 test-lifecycle: .venv/test.stamp ## a stack's life: a failed deploy, rollback, backup, restore elsewhere, removal
 	tests/molecule lifecycle
 
+test-dev: .venv/test.stamp ## development mode: an edit until the browser shows it, beside a bare Vite
+	tests/molecule dev
+
 test-faults: .venv/test.stamp ## deploys that are killed at each of their tasks, full disks, changes by hand
 	tests/molecule faults
 

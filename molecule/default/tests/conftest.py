@@ -1,27 +1,14 @@
 """What the tests look at: the server, and its containers as the engine on it describes them."""
 
 import sys
-from functools import partial
 from pathlib import Path
 
-import pytest
-from testinfra.host import Host
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests/attacks"))
 
-SCENARIO = Path(__file__).resolve().parents[1]
-DIR = "/opt/ocweb"
-
-sys.path.insert(0, str(SCENARIO.parents[1] / "tests/attacks"))
-
-import bed  # noqa: E402
-from stack import SERVICES, Stack  # noqa: E402
+import scenario
+from scenario import DIR
+from stack import SERVICES, Stack
 
 __all__ = ["DIR", "SERVICES", "Stack", "deploy"]
 
-
-deploy = partial(bed.deploy, SCENARIO)
-
-
-@pytest.fixture(scope="module")
-def stack(host: Host) -> Stack:
-    """The stack on the server under test."""
-    return Stack(host)
+deploy = scenario.install(globals())
