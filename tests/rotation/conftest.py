@@ -10,7 +10,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "attacks"), str(Path(_
 
 import suite  # noqa: E402
 from bed import Internet, Server  # noqa: E402
-from fleet import FIRST, KEYED, SECOND, TALKATIVE, Fleet, Run  # noqa: E402
+from fleet import FIRST, KEYED, SECOND, Fleet, Run  # noqa: E402
+from talkative import TALKATIVE  # noqa: E402
 
 suite.install(globals())
 

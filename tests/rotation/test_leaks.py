@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from fleet import FIRST, KEYED, SECOND, STACKS, TALKATIVE, Fleet, Run
+from fleet import FIRST, KEYED, SECOND, STACKS, Fleet, Run
+from talkative import TALKATIVE
 
 SETTINGS: dict[str, dict[str, str]] = {
     "json": {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},

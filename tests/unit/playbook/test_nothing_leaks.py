@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from talkative import TALKATIVE
 
 ROOT = Path(__file__).resolve().parents[3]
 CANARY = "C4n4ryC4n4ry"
@@ -28,22 +29,8 @@ GIVEN: dict[str, Any] = {
     "right": {"openai": f"sk-proj-{CANARY}"},
 }
 
-# What people have switched on, and where what it writes goes: {} is a folder of the test's.
-TALKATIVE = {
-    "ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.junit,ansible.posix.profile_tasks,ansible.posix.timer,community.general.log_plays",
-    "ANSIBLE_LOG_FOLDER": "{}/plays",
-    "JUNIT_OUTPUT_DIR": "{}/junit",
-    "JUNIT_TASK_CLASS": "true",
-    "ANSIBLE_LOG_PATH": "{}/log",
-    "ANSIBLE_CACHE_PLUGIN": "jsonfile",
-    "ANSIBLE_CACHE_PLUGIN_CONNECTION": "{}/facts",
-    "ANSIBLE_RETRY_FILES_ENABLED": "true",
-    "ANSIBLE_RETRY_FILES_SAVE_PATH": "{}/retry",
-    "ANSIBLE_LOCAL_TEMP": "{}/local",
-    "ANSIBLE_REMOTE_TEMP": "{}/remote",
-    "ANSIBLE_DISPLAY_ARGS_TO_STDOUT": "true",
-    "ANSIBLE_NO_LOG": "false",
-}
+# On this machine, where what is sent to a host lies is a folder of the test's too.
+LOCAL = {**TALKATIVE, "ANSIBLE_REMOTE_TEMP": "{}/remote"}
 FORMATS: dict[str, dict[str, str]] = {
     "yaml": {"ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"},
     "json": {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json", "ANSIBLE_PIPELINING": "false"},
@@ -62,7 +49,7 @@ def run(more: dict[str, str], names: Iterable[str], folder: Path, path: str) -> 
     }
     inventory = folder / "hosts.json"
     inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
-    settings = {name: value.format(folder) for name, value in {**TALKATIVE, **more}.items()}
+    settings = {name: value.format(folder) for name, value in {**LOCAL, **more}.items()}
     playbook = str(Path(sys.executable).with_name("ansible-playbook"))
     done = subprocess.run(
         [playbook, "-vvv", "--check", "--diff", f"--forks={len(GIVEN)}", f"--inventory={inventory}", "site.yml"],
