@@ -3,7 +3,9 @@
 
 INVENTORY ?= inventories/local
 COMMA := ,
-PLAY := .venv/bin/ansible-playbook -i $(INVENTORY)
+# Unpacked from a bundle, this deploys from it (docs/offline.md).
+BUNDLE := $(if $(wildcard bundle/manifest.json),--extra-vars '{"stack_bundle": "$(CURDIR)/bundle"}')
+PLAY := .venv/bin/ansible-playbook -i $(INVENTORY) $(BUNDLE)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export UV_SYSTEM_CERTS := 1
 
@@ -48,6 +50,9 @@ backup: .venv/deploy.stamp ## back up sessions and configuration, encrypted, whi
 
 restore: .venv/deploy.stamp ## bring a backup's sessions back
 	$(PLAY) playbooks/restore.yml $(ARGS)
+
+bundle: .venv/deploy.stamp ## all that a deploy takes as one archive in dist/, for hosts that reach nothing
+	$(PLAY) playbooks/bundle.yml $(ARGS)
 
 remove: .venv/deploy.stamp ## remove the stack with its sessions and keys; the workspace and the engine stay
 	$(PLAY) playbooks/remove.yml $(ARGS)
