@@ -128,7 +128,9 @@ def of_packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]
     for name, script in (("docker", WITHOUT_PLUGINS), ("dpkg-query", "#!/bin/sh\necho docker.io installed\nexit 1\n")):
         (folder / name).write_text(script, encoding="utf-8")
         (folder / name).chmod(0o755)
-    hosts = {name: {"stack_bundle": write(folder / f"for-{name}", change), **variables} for name, (change, variables, _) in PACKAGES.items()}
+    hosts = {
+        name: {"stack_bundle": write(folder / f"for-{name}", change), **variables} for name, (change, variables, _) in PACKAGES.items()
+    }
     return run(folder, "site.yml", hosts, f"{folder}:{os.environ['PATH']}")
 
 
@@ -144,7 +146,10 @@ def test_packages_that_do_not_fit_get_one_clear_error(of_packages: dict[str, lis
     ("hosts", "words"),
     [
         ({"one": {}, "two": {}}, ["hosts: a bundle is made on one host, and these are 2 (one, two). Name one with --limit"]),
-        ({"one": {"stack_bundle_packages": "ubuntu-22.04"}}, ["stack_bundle_packages: packages for ubuntu-22.04 can be had on ubuntu-22.04 alone"]),
+        (
+            {"one": {"stack_bundle_packages": "ubuntu-22.04"}},
+            ["stack_bundle_packages: packages for ubuntu-22.04 can be had on ubuntu-22.04 alone"],
+        ),
         ({"one": {"stack_bundle_packages": "fedora"}}, ["must be one of: auto, none, debian-12, debian-13, ubuntu-22.04, ubuntu-24.04"]),
     ],
 )

@@ -1,7 +1,7 @@
 """Writes and checks bundles: all that a deploy needs, for hosts that reach nothing. It runs on the machine that deploys.
 
 Usage: bundle.py check FOLDER [NAME...] prints {"manifest": ..., "problem": ..., "here": this collection's version} as JSON. It reads
-FOLDER/manifest.json, and of the files in it those that are named, or lie in a folder that is named: each has to be there and to have the sha256
+FOLDER/manifest.json, and of the files in it those that are named, or lie in a folder that is named: each has to be there, with the sha256
 that the manifest says. "problem" is "" where all is well.
 
 Usage: bundle.py make, with one JSON object on standard input: ``staging`` (a folder whose content becomes the bundle's),
@@ -47,14 +47,20 @@ def check(folder: Path, names: list[str]) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         complete = False
     if not complete:
-        return {"manifest": {}, "problem": f"{folder}/manifest.json is not a manifest that this version reads. Unpack or make the bundle again"}
+        return {
+            "manifest": {},
+            "problem": f"{folder}/manifest.json is not a manifest that this version reads. Unpack or make the bundle again",
+        }
     for name, digest in manifest["files"].items():
         if name in names or name.partition("/")[0] in names:
             path = folder / name
             if not path.is_file():
                 return {"manifest": manifest, "problem": f"{path} is missing. Unpack the bundle again"}
             if sha256(path) != digest:
-                return {"manifest": manifest, "problem": f"{path} is not the file that was bundled (its sha256 is another). Unpack it again"}
+                return {
+                    "manifest": manifest,
+                    "problem": f"{path} is not the file that was bundled (its sha256 is another). Unpack it again",
+                }
     return {"manifest": manifest, "problem": ""}
 
 
