@@ -89,6 +89,9 @@ test-lifecycle: .venv/test.stamp ## a stack's life: a failed deploy, rollback, b
 test-dev: .venv/test.stamp ## development mode: an edit until the browser shows it, beside a bare Vite
 	tests/molecule dev
 
+test-offline: .venv/test.stamp ## a bundle, and a deploy from it on a server that reaches nothing
+	tests/molecule offline
+
 test-faults: .venv/test.stamp ## deploys that are killed at each of their tasks, full disks, changes by hand
 	tests/molecule faults
 

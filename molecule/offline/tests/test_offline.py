@@ -15,10 +15,6 @@ def test_the_server_reaches_nothing(stack: Stack, address: str) -> None:
     assert stack.server.run("curl --silent --max-time 3 %s", address).rc in {6, 7, 28}
 
 
-def test_the_server_has_no_way_out(stack: Stack) -> None:
-    assert "default" not in stack.server.check_output("ip route; ip -6 route")
-
-
 def test_the_images_are_those_of_the_bundle(stack: Stack) -> None:
     images = stack.server.check_output("docker image ls --format '{{.Repository}}:{{.Tag}} {{.ID}}' --no-trunc").splitlines()
     found = dict(line.split() for line in images)
@@ -27,7 +23,7 @@ def test_the_images_are_those_of_the_bundle(stack: Stack) -> None:
 
 def test_nothing_of_the_bundle_is_left(stack: Stack) -> None:
     assert not stack.server.file("/opt/ocweb/bundle").exists
-    assert stack.server.check_output("ls /var/tmp /tmp") == "/tmp:\n\n/var/tmp:"
+    assert stack.server.check_output("find /tmp /var/tmp -mindepth 1 -maxdepth 1 ! -name 'systemd-private-*'") == ""
     assert stack.server.run("grep -r /opt/ocweb /etc/apt").stdout == ""
     assert stack.server.check_output("ls /etc/apt/sources.list.d /etc/apt/preferences.d | grep trixie-compose | wc -l") == "0"
 
@@ -37,7 +33,8 @@ def test_another_deploy_changes_nothing() -> None:
 
 
 def test_a_dry_run_says_which_images_would_be_loaded(stack: Stack) -> None:
-    tag = next(tag for tag in MANIFEST["images"] if "/gateway:" in tag and tag in stack.server.check_output("docker ps --format '{{.Image}}'"))
+    running = stack.server.check_output("docker ps --format '{{.Image}}'").splitlines()
+    tag = next(tag for tag in running if "/gateway:" in tag)
     stack.server.check_output(f"docker tag {tag} aside && docker rmi {tag}")
     try:
         said = deploy("--check")
