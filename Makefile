@@ -3,7 +3,9 @@
 
 INVENTORY ?= inventories/local
 COMMA := ,
-PLAY := .venv/bin/ansible-playbook -i $(INVENTORY)
+# Unpacked from a bundle, this deploys from it (docs/offline.md).
+BUNDLE := $(if $(wildcard bundle/manifest.json),--extra-vars '{"stack_bundle": "$(CURDIR)/bundle"}')
+PLAY := .venv/bin/ansible-playbook -i $(INVENTORY) $(BUNDLE)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export UV_SYSTEM_CERTS := 1
 
@@ -49,6 +51,9 @@ backup: .venv/deploy.stamp ## back up sessions and configuration, encrypted, whi
 restore: .venv/deploy.stamp ## bring a backup's sessions back
 	$(PLAY) playbooks/restore.yml $(ARGS)
 
+bundle: .venv/deploy.stamp ## all that a deploy takes as one archive in dist/, for hosts that reach nothing
+	$(PLAY) playbooks/bundle.yml $(ARGS)
+
 remove: .venv/deploy.stamp ## remove the stack with its sessions and keys; the workspace and the engine stay
 	$(PLAY) playbooks/remove.yml $(ARGS)
 
@@ -83,6 +88,9 @@ test-lifecycle: .venv/test.stamp ## a stack's life: a failed deploy, rollback, b
 
 test-dev: .venv/test.stamp ## development mode: an edit until the browser shows it, beside a bare Vite
 	tests/molecule dev
+
+test-offline: .venv/test.stamp ## a bundle, and a deploy from it on a server that reaches nothing
+	tests/molecule offline
 
 test-faults: .venv/test.stamp ## deploys that are killed at each of their tasks, full disks, changes by hand
 	tests/molecule faults

@@ -77,6 +77,7 @@ def system() -> dict[str, Any]:
         "distribution": release.get("ID", ""),
         "version": release.get("VERSION_ID", ""),
         "codename": release.get("VERSION_CODENAME", ""),
+        "architecture": architecture(),
         "cpus": os.cpu_count() or 1,
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "kernel_lacks": kernel_lacks(),
@@ -88,6 +89,15 @@ def system() -> dict[str, Any]:
         "user": user.pw_name,
         "home": user.pw_dir,
     }
+
+
+def architecture(root: str = "/") -> str:
+    """Return the processor's name as files/npm-package has it: an x86_64 without AVX2 runs programs of its own."""
+    name = os.uname().machine
+    with contextlib.suppress(OSError), open(os.path.join(root, "proc/cpuinfo"), encoding="ascii", errors="replace") as file:
+        if name == "x86_64" and "avx2" not in file.read().split():
+            return "x86_64-baseline"
+    return name
 
 
 def kernel_lacks(root: str = "/") -> list[str]:

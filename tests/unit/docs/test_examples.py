@@ -14,6 +14,7 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+VERSION = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["version"]
 # What a reader's vault would hold.
 VAULT = {f"vault_{name}_api_key": f"a-key-for-{name}" for name in ("anthropic", "openai", "openai_team", "openai_spare", "mistral")}
 VAULT["vault_ann_password_hash"] = f"$scrypt$ln=15,r=8,p=3${'a' * 22}${'b' * 43}"
@@ -96,12 +97,16 @@ def test_an_example_of_a_command_names_what_there_is(example: str, text: str) ->
                 assert re.match(r"(INVENTORY=inventories/\w+|ARGS=--\S.+|SOURCE=/\S+)$", setting)
         elif words[0] == "cp":
             assert (ROOT / words[2]).exists()
+        elif words[0] in {"tar", "sha256sum"}:
+            assert words[-1].startswith(f"ocweb-bundle-{VERSION}-")
+        elif words[0] == "cd" and words[1].startswith("ocweb-"):
+            assert words[1] == f"ocweb-{VERSION}"
         elif words[0].endswith("ansible-playbook"):
             assert (ROOT / "playbooks" / f"{Path(words[-1]).name.removeprefix('ocweb.stack.').removesuffix('.yml')}.yml").exists()
         elif words[:3] == ["docker", "compose", "exec"]:
             assert words[3] in {"gateway", "frontend", "backend", "llm-proxy", "egress"}
         else:
-            assert words[0] in {"ssh", "mkdir", "cd", "git", "printf"}
+            assert words[0] in {"ssh", "mkdir", "cd", "git", "printf"} or words[:3] == ["sudo", "docker", "login"]
 
 
 def test_the_table_of_providers_is_the_list_of_providers() -> None:

@@ -283,6 +283,23 @@ def test_what_the_kernel_lacks_is_told(tmp_path: Path, files: dict[str, str], la
     assert survey.kernel_lacks(str(tmp_path)) == lacks
 
 
+@pytest.mark.parametrize(
+    ("machine", "flags", "name"),
+    [
+        ("x86_64", "fpu avx2 bmi", "x86_64"),
+        ("x86_64", "fpu avx", "x86_64-baseline"),
+        ("aarch64", "fp asimd", "aarch64"),
+    ],
+)
+def test_a_processor_is_named_as_the_packages_for_it_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, flags: str, name: str
+) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(f"flags\t\t: {flags}\n", encoding="ascii")
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "host", "6", "1", machine)))
+    assert survey.architecture(str(tmp_path)) == name
+
+
 def test_this_kernel_lacks_nothing() -> None:
     assert survey.kernel_lacks() == []
 
