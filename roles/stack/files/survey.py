@@ -83,6 +83,7 @@ def system() -> dict[str, Any]:
         "kernel_lacks": kernel_lacks(),
         "openssl": shutil.which("openssl") is not None,
         "systemd": os.path.isdir("/run/systemd/system"),
+        "machine": machine(),
         "ipv6": os.path.exists("/proc/sys/net/ipv6/conf/all/disable_ipv6"),
         "uid": user.pw_uid,
         "gid": user.pw_gid,
@@ -98,6 +99,21 @@ def architecture(root: str = "/") -> str:
         if name == "x86_64" and "avx2" not in file.read().split():
             return "x86_64-baseline"
     return name
+
+
+def machine(root: str = "/") -> str:
+    """Return what is the same for two names of one host, and no other host has; "" where it has nothing of the kind.
+
+    Machines that were cloned may share the one, and containers on one kernel the other.
+    """
+    parts = []
+    for path in ("etc/machine-id", "proc/sys/kernel/random/boot_id"):
+        try:
+            with open(os.path.join(root, path), encoding="ascii") as file:
+                parts.append(file.read().strip())
+        except OSError:
+            return ""
+    return " ".join(parts) if all(parts) else ""
 
 
 def kernel_lacks(root: str = "/") -> list[str]:

@@ -141,7 +141,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
     ),
     "workspace_root": ({"backend_workspace": "/"}, [["backend_workspace: / is the whole host"]]),
     "workspace_home": (
-        {"backend_workspace": pwd.getpwuid(os.getuid()).pw_dir, "stack_dir": "/opt/no-such-stack"},
+        {"backend_workspace": pwd.getpwuid(os.getuid()).pw_dir},
         [["backend_workspace:", "holds", "the system's" if os.getuid() == 0 else "with all that is in it"]],
     ),
     "mount_around_the_stack": (
@@ -385,7 +385,13 @@ def errors(port: int, engine_path: str, tmp_path_factory: pytest.TempPathFactory
     """The errors of each case's host, from one run in check mode: a check that is blind then still changes nothing."""
     folder = tmp_path_factory.mktemp("bad_input")
     hosts = {name: json.loads(json.dumps(given).replace('"{port}"', str(port))) for name, (given, _) in CASES.items()}
-    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "stack_check_network": False}
+    # One server with one folder may not be two hosts.
+    common = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "stack_check_network": False,
+        "stack_dir": "/opt/no-such-{{ inventory_hostname }}",
+    }
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
     run = subprocess.run(
         [Path(sys.executable).with_name("ansible-playbook"), "--check", "--forks=4", f"--inventory={folder}/hosts.json", "site.yml"],

@@ -300,6 +300,20 @@ def test_a_processor_is_named_as_the_packages_for_it_are(
     assert survey.architecture(str(tmp_path)) == name
 
 
+def test_a_machine_is_told_from_its_clone_and_from_its_containers(tmp_path: Path) -> None:
+    assert survey.machine(str(tmp_path)) == ""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "proc/sys/kernel/random").mkdir(parents=True)
+    seen = set()
+    for machine, boot in (("one", "1"), ("one", "2"), ("two", "1")):
+        (tmp_path / "etc/machine-id").write_text(f"{machine}\n", encoding="ascii")
+        (tmp_path / "proc/sys/kernel/random/boot_id").write_text(f"{boot}\n", encoding="ascii")
+        seen.add(survey.machine(str(tmp_path)))
+    assert len(seen) == 3
+    (tmp_path / "etc/machine-id").write_text("", encoding="ascii")
+    assert survey.machine(str(tmp_path)) == ""
+
+
 def test_this_kernel_lacks_nothing() -> None:
     assert survey.kernel_lacks() == []
 

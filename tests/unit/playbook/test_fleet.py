@@ -1,0 +1,77 @@
+"""Several hosts in one run: what is wrong with one is said, and the others are not in the dark about it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+# Of Debian's own packages, so that it would be completed on a system that is known.
+WITHOUT_COMPOSE = """#!/bin/sh
+case "$*" in
+  info*) echo "26.1.5 /var/lib/docker" ;;
+  *) exit 1 ;;
+esac
+"""
+
+
+def deploy(folder: Path, hosts: dict[str, dict[str, Any]], *options: str) -> tuple[int, str]:
+    """Run the checks alone on hosts that are this machine unless they say otherwise; return the exit code and what was said."""
+    for name, script in (("docker", WITHOUT_COMPOSE), ("dpkg-query", "#!/bin/sh\necho docker.io installed\n")):
+        (folder / name).write_text(script, encoding="utf-8")
+        (folder / name).chmod(0o755)
+    common = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "stack_dir": f"{folder}/{{{{ inventory_hostname }}}}",
+    }
+    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
+    playbook = Path(sys.executable).with_name("ansible-playbook")
+    done = subprocess.run(
+        [playbook, "--check", "--tags=engine", f"--inventory={folder}/hosts.json", *options, "site.yml"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "changed=1" not in done.stdout
+    return done.returncode, " ".join(done.stdout.split())
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+def test_each_host_is_told_what_is_wrong_with_it(tmp_path: Path, closed_port: int) -> None:
+    away = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": closed_port}
+    same = {"stack_dir": f"{tmp_path}/same"}
+    code, said = deploy(tmp_path, {"away": away, "one": same, "again": same})
+    assert code != 0
+    assert "away : ok=2 changed=0 unreachable=1" in said
+    for name, other in (("one", "again"), ("again", "one")):
+        assert f"fatal: [{name}]: FAILED!" in said
+        assert f"stack_dir: {other} is the same server, with the same folder {tmp_path}/same" in said
+
+
+def test_a_system_that_is_not_supported_is_told_which_are(tmp_path: Path) -> None:
+    code, said = deploy(tmp_path, {"rocky": {}}, "-e", "__docker_host=rocky-9")
+    assert code != 0
+    known = "debian-12, debian-13, ubuntu-22.04, ubuntu-24.04"
+    assert f"docker: rocky-9 is not a system that an engine can be installed on ({known} are)" in said
+
+
+@pytest.mark.parametrize(("batch", "second_is_tried"), [([], True), (["-e", "stack_batch=1"], False)])
+def test_with_batches_the_first_failure_ends_it(tmp_path: Path, batch: list[str], second_is_tried: bool) -> None:
+    code, said = deploy(tmp_path, {"first": {"stack_minimum_memory_mib": 10**8}, "second": {"stack_minimum_memory_mib": 10**8}}, *batch)
+    assert code != 0
+    assert "fatal: [first]: FAILED!" in said
+    assert ("fatal: [second]: FAILED!" in said) == second_is_tried
