@@ -271,9 +271,10 @@ def test_a_flood_of_strangers_gets_nothing_and_takes_nothing_down(stack: Stack) 
 @secured
 @bed
 def test_passwords_cannot_be_tried_without_end(stack: Stack) -> None:
-    """Tries one password after the other."""
+    """Tries one password after the other, each time as if for somebody else."""
+    guess = "name=nobody&password=a+guess+that+is+long"
     tries = [
-        stack.from_server(*call(stack, "--data", f"name=nobody&password=a+guess+that+is+long+{number}", path="-/login"))
+        stack.from_server(*call(stack, "--header", f"X-Forwarded-For: 192.0.2.{number}", "--data", f"{guess}+{number}", path="-/login"))
         for number in range(12)
     ]
     assert set(tries) == {"403", "429"}

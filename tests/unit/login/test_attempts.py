@@ -3,7 +3,7 @@
 import pytest
 
 import attempts
-from attempts import Attempts, neighbourhood
+from attempts import Attempts, caller, neighbourhood
 
 
 class Clock:
@@ -58,3 +58,24 @@ def test_it_remembers_no_more_than_it_has_room_for(monkeypatch: pytest.MonkeyPat
 )
 def test_a_caller_is_an_address_or_a_network_of_ipv6(address: str, caller: str) -> None:
     assert neighbourhood(address) == caller
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "trusted", "found"),
+    [
+        ("198.51.100.7", [], "198.51.100.7"),
+        # Caddy leaves nothing of what a stranger says; if it did, only its own word would count.
+        ("203.0.113.9, 198.51.100.7", [], "198.51.100.7"),
+        ("203.0.113.9, 198.51.100.7", ["10.0.0.5"], "198.51.100.7"),
+        # A client made up the first, and the proxy told of the second.
+        ("192.0.2.1, 203.0.113.9, 10.0.0.5", ["10.0.0.5"], "203.0.113.9"),
+        ("203.0.113.9, 10.1.2.3, 10.0.0.5", ["10.0.0.0/8"], "203.0.113.9"),
+        ("2001:db8::9, fd00::5", ["fd00::/64"], "2001:db8::9"),
+        ("10.0.0.7, 10.0.0.5", ["10.0.0.0/8"], "10.0.0.7"),
+        # Without an address before it, the proxy itself counts.
+        ("somebody, 10.0.0.5", ["10.0.0.5"], "10.0.0.5"),
+        ("", ["10.0.0.5"], ""),
+    ],
+)
+def test_whose_word_on_an_address_counts(forwarded: str, trusted: list[str], found: str) -> None:
+    assert caller(forwarded, trusted) == found

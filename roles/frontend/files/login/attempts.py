@@ -3,7 +3,7 @@
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 MAX_KEYS = 10_000
 
@@ -46,3 +46,21 @@ def neighbourhood(address: str) -> str:
     except ValueError:
         return "unknown"
     return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
+
+
+def caller(forwarded: str, trusted: Sequence[str] = ()) -> str:
+    """Return the address that a request comes from, of an X-Forwarded-For whose last entry is the gateway's own word.
+
+    Each trusted proxy vouches for the entry before its own; what stands before anyone else's may be made up.
+    """
+    networks = [ipaddress.ip_network(one, strict=False) for one in trusted]
+    found = ""
+    for entry in reversed(forwarded.split(",")):
+        try:
+            address = ipaddress.ip_address(entry.strip())
+        except ValueError:
+            break
+        found = str(address)
+        if not any(address in network for network in networks):
+            break
+    return found

@@ -10,13 +10,14 @@ import os
 import re
 import sys
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from attempts import Attempts, neighbourhood
+from attempts import Attempts, caller, neighbourhood
 from login_sessions import Sessions, digest
 from passwords import fits, hashed, too_weak
 
@@ -101,6 +102,8 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 120
     login: Login
     lifetime: int
+    # The networks of proxies in front whose word on an address counts.
+    trusted: Sequence[str] = ()
 
     def do_GET(self) -> None:
         # Caddy asks with the query of the request that it asks about.
@@ -173,8 +176,8 @@ class Handler(BaseHTTPRequestHandler):
         return "Set-Cookie", f"{COOKIE}={token}; Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Lax"
 
     def address(self) -> str:
-        """Return the caller's address, as Caddy tells it."""
-        return self.headers.get("X-Forwarded-For", "").split(",")[0].strip()
+        """Return the caller's address, as Caddy tells it, and before it the proxies that are trusted."""
+        return caller(self.headers.get("X-Forwarded-For", ""), self.trusted)
 
     def form(self) -> dict[str, str] | None:
         """Return the fields of a short form, None where the body is anything else."""
@@ -204,15 +207,20 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
 
-def served(users: Path, sessions: Path, days: float, address: tuple[str, int]) -> ThreadingHTTPServer:
-    """Return the server, which is not started yet; `users` and `sessions` are its files, `days` how long a session lasts."""
+def served(users: Path, sessions: Path, days: float, address: tuple[str, int], trusted: Sequence[str] = ()) -> ThreadingHTTPServer:
+    """Return the server, which is not started yet.
+
+    `users` and `sessions` are its files, `days` how long a session lasts, `trusted` the networks of proxies in front.
+    """
     lifetime = int(days * 86400)
     login = Login(Users(users), Sessions(sessions, lifetime), Attempts(10, 900), Attempts(30, 900))
-    handler = type("Bound", (Handler,), {"login": login, "lifetime": lifetime})
+    handler = type("Bound", (Handler,), {"login": login, "lifetime": lifetime, "trusted": trusted})
     return ThreadingHTTPServer(address, handler)
 
 
 if __name__ == "__main__":
     folder = Path(os.environ["OCWEB_STATE"], "login")
     folder.mkdir(mode=0o700, exist_ok=True)
-    served(Path(sys.argv[1]), folder / "sessions.json", float(os.environ["OCWEB_SESSION_DAYS"]), ("127.0.0.1", 2021)).serve_forever()
+    proxies = os.environ.get("OCWEB_TRUSTED_PROXIES", "").split()
+    days = float(os.environ["OCWEB_SESSION_DAYS"])
+    served(Path(sys.argv[1]), folder / "sessions.json", days, ("127.0.0.1", 2021), proxies).serve_forever()
