@@ -28,6 +28,7 @@ def deploy(folder: Path, hosts: dict[str, dict[str, Any]], *options: str) -> tup
     common = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
+        "stack_check_network": False,
         "stack_dir": f"{folder}/{{{{ inventory_hostname }}}}",
     }
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
