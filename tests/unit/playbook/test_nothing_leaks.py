@@ -43,6 +43,8 @@ def run(more: dict[str, str], names: Iterable[str], folder: Path, path: str) -> 
     """Run the deploy dry on a host for each of the ways in which keys are given, and return what it says."""
     common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "stack_minimum_free_gib": 0}
     common["stack_check_network"] = False
+    # One server with one folder may not be two hosts.
+    common["stack_dir"] = "/opt/no-such-{{ inventory_hostname }}"
     models = [{"name": "gpt", "provider": "openai"}]
     hosts = {
         name: {"llm_proxy_keys": keys, "llm_proxy_models": models, "frontend_port": 39990} for name, keys in GIVEN.items() if name in names
