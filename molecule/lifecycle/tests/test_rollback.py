@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from conftest import DIR, Stack, ask, play, state
+from conftest import DIR, Stack, ask, measured, play, ready_made, state
 
 # Changes the backend's image, as an upgrade of OpenCode does, and the gateway's configuration.
 UPGRADE: dict[str, object] = {"backend_packages": ["file"], "frontend_hosts": ["upgraded.example"]}
@@ -43,6 +43,7 @@ def original(stack: Stack) -> str:
 @pytest.fixture(scope="module")
 def upgraded(stack: Stack, original: str, session: str) -> Iterator[None]:
     """A deploy of something else that works, with a session made since."""
+    ready_made(stack, UPGRADE)
     done = play("site", UPGRADE)
     assert done.code == 0, done.said
     stack.refresh()
@@ -63,9 +64,9 @@ def test_a_dry_rollback_names_what_would_change(stack: Stack, upgraded: None) ->
 
 def test_a_rollback_brings_the_deploy_before_back_and_a_second_one_goes_forward(stack: Stack, upgraded: None, original: str) -> None:
     new = description(stack)
-    images = stack.server.check_output("docker image ls --quiet --no-trunc")
+    images = stack.server.check_output("docker image ls --quiet --no-trunc | sort")
     back = play("rollback")
-    print(f"rollback: {back.seconds:.1f} s")
+    measured("rollback", f"{back.seconds:.1f} s")
     assert back.code == 0, back.said
     assert description(stack) == original
     stack.refresh()
@@ -74,7 +75,7 @@ def test_a_rollback_brings_the_deploy_before_back_and_a_second_one_goes_forward(
 
     assert play("rollback").code == 0
     assert description(stack) == new
-    assert stack.server.check_output("docker image ls --quiet --no-trunc") == images
+    assert stack.server.check_output("docker image ls --quiet --no-trunc | sort") == images
     stack.refresh()
 
 
