@@ -1,7 +1,7 @@
 """An Ansible callback that disturbs the run at its task number OCWEB_AT, as OCWEB_DEED says.
 
 kill        the whole run is killed, without warning, a moment after the task has begun
-connection  only what carries the task to the server is killed, a moment after the task has begun
+connection  only what carries the task to the server is killed, as soon as it is there
 else        a command of the shell, which runs before the task begins; "" is none
 
 Each task that began goes to the file OCWEB_TASKS as a line of JSON: its name, and whether it changed something.
@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,23 @@ SECONDS = 0.3
 
 
 def kill_connection() -> None:
-    """Kill what connects this run to servers: its processes that are docker exec."""
+    """Kill what connects this run to servers, its processes that are docker exec, as soon as there is one."""
+    end = time.monotonic() + 30
+    while not killed_connections() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def killed_connections() -> int:
+    """Kill those that there are, and return how many."""
+    killed = 0
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if os.getpgid(int(folder.name)) == os.getpgid(0) and b"docker\0exec\0" in (folder / "cmdline").read_bytes():
                 os.kill(int(folder.name), signal.SIGKILL)
+                killed += 1
         except OSError:
             continue
+    return killed
 
 
 DEEDS = {"kill": lambda: os.killpg(os.getpgid(0), signal.SIGKILL), "connection": kill_connection}
