@@ -99,7 +99,7 @@ def test_a_format_that_the_old_one_does_not_know_is_refused_and_kept_beside_what
     assert "kept" in titles(stack)
     assert SINCE not in titles(stack)
     assert stack.server.check_output(f"stat --format %u {DATABASE}") == "1000"
-    aside = stack.server.check_output(f"ls {DATABASE}.*Z")
+    aside = stack.server.check_output(f"ls -t {DATABASE}.*Z | head -n 1")
     query = "import sqlite3, sys; print([row[0] for row in sqlite3.connect(sys.argv[1]).execute('SELECT title FROM session')])"
     assert SINCE in stack.server.check_output("python3 -c %s %s", query, aside)
 
