@@ -7,6 +7,7 @@ else        a command of the shell, which runs before the task begins; "" is non
 Each task that began goes to the file OCWEB_TASKS as a line of JSON: its name, and whether it changed something.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -28,27 +29,43 @@ description: Kills the run or its connection, or runs a command, at one of its t
 SECONDS = 0.3
 
 
-def kill_connection() -> None:
-    """Kill what connects this run to servers, its processes that are docker exec, as soon as there is one."""
-    end = time.monotonic() + 30
-    while not killed_connections() and time.monotonic() < end:
-        time.sleep(0.05)
+def descendants() -> list[int]:
+    """Return the processes that this run started, and those that they started. Its workers are in sessions of their own."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    found = [os.getpid()]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
 
 
-def killed_connections() -> int:
-    """Kill those that there are, and return how many."""
+def kill(only: bytes = b"") -> int:
+    """Kill the processes that this run started, or those with this in their command line; return how many."""
     killed = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.getpgid(int(folder.name)) == os.getpgid(0) and b"docker\0exec\0" in (folder / "cmdline").read_bytes():
-                os.kill(int(folder.name), signal.SIGKILL)
+    for process in descendants():
+        with contextlib.suppress(OSError):
+            if not only or only in Path(f"/proc/{process}/cmdline").read_bytes():
+                os.kill(process, signal.SIGKILL)
                 killed += 1
-        except OSError:
-            continue
     return killed
 
 
-DEEDS = {"kill": lambda: os.killpg(os.getpgid(0), signal.SIGKILL), "connection": kill_connection}
+def kill_all() -> None:
+    """Kill this run with all that it started."""
+    kill()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_connection() -> None:
+    """Kill what connects this run to servers as soon as there is something."""
+    end = time.monotonic() + 30
+    while not kill(b"docker\0exec\0") and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+DEEDS = {"kill": kill_all, "connection": kill_connection}
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
