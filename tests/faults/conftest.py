@@ -28,4 +28,6 @@ def whole(session: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A deploy that changes something and that nobody disturbs."""
     done = disturbed(tmp_path_factory.mktemp("whole"), 0, "", changes())
     assert done.code == 0, done.said
+    # A key is there from the first time on; the rest of what changes is written or started.
+    assert len(done.changed) >= 6, [done.tasks[number - 1] for number in done.changed]
     return done

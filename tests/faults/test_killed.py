@@ -13,7 +13,6 @@ def test_a_deploy_that_is_killed_anywhere_is_made_good_by_the_next_one(stack: St
 
     The other tasks look and compute: killed at one of them, a deploy leaves what the task before it left.
     """
-    assert len(whole.changed) >= 6
     start = next(number for number in whole.changed if whole.tasks[number - 1] == START)
     down = []
     for number in whole.changed:
