@@ -98,7 +98,7 @@ test-faults: .venv/test.stamp ## deploys that are killed at each of their tasks,
 test-mutations: .venv/test.stamp ## take each protection away, and see that the attack on it succeeds (about 12 minutes)
 	tests/molecule mutations
 
-bench: bench-stack bench-rotation ## measure both
+bench: bench-stack bench-rotation bench-lifecycle ## measure all three
 
 bench-stack: .venv/deploy.stamp ## measure the deployed stack: start times, sizes, memory, a re-run
 	tests/bench $(INVENTORY)
@@ -106,6 +106,10 @@ bench-stack: .venv/deploy.stamp ## measure the deployed stack: start times, size
 bench-rotation: .venv/test.stamp ## measure 20 rotations under 10,000 requests, on a bare server
 	OCWEB_LOAD=full tests/molecule rotation
 	cat artifacts/rotation.md
+
+bench-lifecycle: .venv/test.stamp ## measure a rollback, a backup and a removal, on a bare server
+	tests/molecule lifecycle
+	cat artifacts/lifecycle.md
 
 test-rotation: .venv/test.stamp ## keys that rotate under load, on a bare server in a fake internet (part of test-isolation)
 	tests/molecule rotation

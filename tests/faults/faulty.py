@@ -1,15 +1,83 @@
 """The server whose deploys are disturbed, and how it is deployed to."""
 
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import bed
 from stack import SERVICES, Stack
 
-__all__ = ["DIR", "SCENARIO", "SERVER", "SERVICES", "Stack", "deploy"]
+__all__ = ["DIR", "SCENARIO", "SERVER", "SERVICES", "Run", "Stack", "changes", "deploy", "disturbed", "healthy", "serves"]
 
 SCENARIO = Path(__file__).resolve().parents[2] / "molecule/faults"
+CALLBACKS = Path(__file__).with_name("callbacks")
 DIR = "/opt/ocweb"
 SERVER = bed.Companion("ocweb-faults")
+# Others than those of a run before: what is as it was, is no change.
+ONCE = iter(range(int(time.time()) % 800, 1000))
 
 deploy = partial(bed.deploy, SCENARIO)
+
+
+@dataclass
+class Run:
+    """A deploy that was disturbed: its exit code, what it said in one line, the tasks that began, and which of them changed something."""
+
+    code: int
+    said: str
+    tasks: list[str]
+    changed: list[int]
+
+    def number(self, name: str, nth: int = 1) -> int:
+        """Return the number of the nth task whose name begins so."""
+        return [number for number, task in enumerate(self.tasks, 1) if task.startswith(name)][nth - 1]
+
+
+def changes() -> dict[str, object]:
+    """Return variables, others each time, that give every kind of step something to do: configurations, a key, a description, restarts."""
+    number = next(ONCE)
+    return {
+        "backend_memory_limit": f"{1200 + number}m",
+        "frontend_hosts": [f"name{number}.example"],
+        "llm_proxy_models": [{"name": "demo", "provider": "demo", "title": f"Demo {number}"}, {"name": "gpt", "provider": "openai"}],
+        "llm_proxy_keys": {"openai": f"sk-proj-{hashlib.sha256(str(number).encode()).hexdigest()}"},
+    }
+
+
+def disturbed(folder: Path, number: int, deed: str, variables: dict[str, object]) -> Run:
+    """Deploy, and disturb the task of this number; 0 is none. See callbacks/disturbed_at.py."""
+    written = folder / "tasks"
+    command: list[str | Path] = [Path(sys.executable).with_name("ansible-playbook"), "--inventory", SCENARIO / "inventory"]
+    environment = {
+        **os.environ,
+        "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
+        "ANSIBLE_CALLBACKS_ENABLED": "disturbed_at",
+        "ANSIBLE_NOCOLOR": "1",
+        "OCWEB_AT": str(number),
+        "OCWEB_DEED": deed,
+        "OCWEB_TASKS": str(written),
+    }
+    full = [*command, "--extra-vars", json.dumps({"stack_verify": False, **variables}), SCENARIO / "converge.yml"]
+    done = subprocess.run(
+        full, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, start_new_session=True
+    )
+    tasks = [json.loads(line) for line in written.read_text(encoding="utf-8").splitlines()]
+    changed = [at for at, task in enumerate(tasks, 1) if task["changed"]]
+    return Run(done.returncode, " ".join(done.stdout.split()), [task["name"] for task in tasks], changed)
+
+
+def serves(stack: Stack) -> bool:
+    """Tell whether the page is there."""
+    return stack.from_server("http://localhost:3000/") == "200"
+
+
+def healthy(service: str) -> None:
+    """Wait until a service is healthy."""
+    state = f"docker inspect -f '{{{{.State.Health.Status}}}}' ocweb-{service}-1"
+    SERVER.output(f'until [ "$({state})" = healthy ]; do sleep 0.2; done', timeout=240)

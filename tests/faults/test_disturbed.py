@@ -1,76 +1,91 @@
 """What happens to a running stack: services that die, files and networks changed by hand, a disk that is full, an engine that restarts."""
 
-import pytest
-from faulty import DIR, SERVER, SERVICES, Stack, deploy
+from pathlib import Path
+
+from faulty import DIR, SERVER, SERVICES, Run, Stack, changes, deploy, disturbed, healthy, serves
+
+# All that is free, to the last page, where it is a file system of its own.
+FILL = f"mountpoint --quiet {DIR} || exit 1; for size in 1M 4k; do dd if=/dev/zero of={DIR}/filler.$size bs=$size 2>/dev/null; done; true"
+EMPTY = f"find {DIR} -path '*/home' -prune -o -path '*/state' -prune -o -type f -size 0 ! -name 'filler*' -print"
 
 
-def healthy(stack: Stack, service: str) -> None:
-    """Wait until a service is healthy."""
-    name = f"ocweb-{service}-1"
-    SERVER.output(f"until [ \"$(docker inspect -f '{{{{.State.Health.Status}}}}' {name})\" = healthy ]; do sleep 0.2; done", timeout=120)
+def test_services_that_die_come_back(stack: Stack, session: str) -> None:
+    """Each alone, as long as the ones before are still on their way."""
+    for service in SERVICES:
+        SERVER.output(f"kill -KILL {stack.container(service)['State']['Pid']}")
+        SERVER.output(f"until [ $(docker inspect -f '{{{{.RestartCount}}}}' ocweb-{service}-1) -gt 0 ]; do sleep 0.1; done", timeout=60)
+    for service in SERVICES:
+        healthy(service)
+    assert serves(stack)
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_service_that_dies_comes_back(stack: Stack, service: str) -> None:
-    before = stack.container(service)["State"]
-    stack.server.check_output("kill -KILL %d", before["Pid"])
-    SERVER.output(f"until [ $(docker inspect -f '{{{{.RestartCount}}}}' ocweb-{service}-1) -gt 0 ]; do sleep 0.1; done", timeout=60)
-    healthy(stack, service)
-    assert stack.container(service)["State"]["Pid"] != before["Pid"]
-    for other in SERVICES:
-        healthy(stack, other)
-    assert stack.from_server("http://localhost:3000/") == "200"
+BY_HAND = {
+    "a file": (f"echo '# mine' >>{DIR}/gateway/config/Caddyfile", f"! grep -q mine {DIR}/gateway/config/Caddyfile"),
+    "a mode": (f"chmod 755 {DIR}/llm-proxy/keys", f"[ $(stat -c %a {DIR}/llm-proxy/keys) = 700 ]"),
+    "a description": (f"sed -i 's/cap_drop: .*/cap_drop: []/' {DIR}/compose.yml", f"grep -q 'cap_drop: .ALL' {DIR}/compose.yml"),
+    "a container that was removed": ("docker rm --force ocweb-frontend-1", "docker inspect ocweb-frontend-1"),
+    "a container that was stopped": ("docker stop ocweb-gateway-1", "docker inspect -f '{{.State.Running}}' ocweb-gateway-1 | grep true"),
+}
 
 
-@pytest.mark.parametrize(
-    ("what", "change", "again"),
-    [
-        ("a file", f"echo '# mine' >>{DIR}/gateway/config/Caddyfile", f"! grep -q mine {DIR}/gateway/config/Caddyfile"),
-        ("a mode", f"chmod 755 {DIR}/llm-proxy/keys", f"[ $(stat -c %a {DIR}/llm-proxy/keys) = 700 ]"),
-        ("a description", f"sed -i 's/cap_drop: .*/cap_drop: []/' {DIR}/compose.yml", f"grep -q 'cap_drop: .ALL' {DIR}/compose.yml"),
-        ("a container that was removed", "docker rm --force ocweb-frontend-1", "docker inspect ocweb-frontend-1"),
-        (
-            "a container that was stopped",
-            "docker stop ocweb-gateway-1",
-            "docker inspect -f '{{.State.Running}}' ocweb-gateway-1 | grep true",
-        ),
-        (
-            "a network",
-            "cd /opt/ocweb && docker compose down && docker network create --label com.docker.compose.project=ocweb "
-            "--label com.docker.compose.network=app ocweb_app && docker compose up --detach",
-            "docker network inspect -f '{{.Internal}}' ocweb_app | grep true",
-        ),
-    ],
-)
-def test_what_was_changed_by_hand_is_as_before_after_a_deploy(stack: Stack, what: str, change: str, again: str) -> None:
-    SERVER.output(change, timeout=120)
+def test_what_was_changed_by_hand_is_as_before_after_a_deploy(stack: Stack) -> None:
+    assert deploy({}).returncode == 0
+    for change, again in BY_HAND.values():
+        SERVER.output(change, timeout=120)
+        assert SERVER.run(again).returncode
     mended = deploy({})
     assert mended.returncode == 0, mended.stdout
-    assert "changed=0 " not in mended.stdout
-    SERVER.output(again)
+    for what, (_, again) in BY_HAND.items():
+        assert SERVER.run(again).returncode == 0, what
     assert "changed=0 " in deploy({}).stdout
-    assert stack.from_server("http://localhost:3000/") == "200"
+    assert serves(stack)
 
 
-def test_a_full_disk_is_one_clear_error_and_loses_nothing(stack: Stack) -> None:
-    before = SERVER.output(
-        f"cd {DIR} && find . -path ./backend/home -prune -o -path ./llm-proxy/state -prune -o -type f -print0 | xargs -0 sha256sum"
+def test_a_network_that_was_made_otherwise_by_hand_is_as_before_after_a_deploy(stack: Stack) -> None:
+    SERVER.output(
+        f"cd {DIR} && docker compose down --timeout 1 && docker network create --label com.docker.compose.project=ocweb "
+        "--label com.docker.compose.network=app ocweb_app && docker compose up --no-start",
+        timeout=120,
     )
-    SERVER.output(f"dd if=/dev/zero of={DIR}/filler bs=1M 2>/dev/null; sync")
-    failed = deploy({"llm_proxy_log_level": "INFO", "backend_memory_limit": "1111m"})
-    SERVER.output(f"rm {DIR}/filler")
+    mended = deploy({})
+    assert mended.returncode == 0, mended.stdout
+    assert SERVER.output("docker network inspect -f '{{.Internal}}' ocweb_app").strip() == "true"
+    assert serves(stack)
+
+
+def test_a_full_disk_is_one_clear_error_before_anything_changes(stack: Stack) -> None:
+    files = f"cd {DIR} && find . -path ./backend/home -prune -o -path '*/state' -prune -o -type f -print0 | sort -z | xargs -0 sha256sum"
+    SERVER.output(FILL)
+    before = SERVER.output(files)
+    failed = deploy(changes())
     assert failed.returncode == 2
-    assert "No space left on device" in failed.stdout or "stack_minimum_free_gib" in failed.stdout
-    after = SERVER.output(
-        f"cd {DIR} && find . -path ./backend/home -prune -o -path ./llm-proxy/state -prune -o -type f -print0 | xargs -0 sha256sum"
-    )
-    assert after == before
-    assert stack.from_server("http://localhost:3000/") == "200"
-    assert "changed=0 " in deploy({}).stdout
+    assert f"stack_dir: {DIR} is full" in failed.stdout
+    assert SERVER.output(files) == before
+    assert serves(stack)
+    SERVER.output(f"rm {DIR}/filler*")
+
+
+def test_a_disk_that_becomes_full_at_any_step_loses_nothing(stack: Stack, whole: Run, session: str, tmp_path: Path) -> None:
+    """Full at each task that changes something, and with room again before the next deploy; no file is ever left half written."""
+    before = SERVER.output(EMPTY)
+    for number in whole.changed:
+        run = disturbed(tmp_path, number, f"docker exec {SERVER.name} sh -c '{FILL}'", changes())
+        after = SERVER.output(EMPTY)
+        SERVER.output(f"rm {DIR}/filler*")
+        assert run.code == 0 or "No space left on device" in run.said, run.said
+        assert after == before
+    for service in SERVICES:
+        healthy(service)
+    last = changes()
+    done = deploy(last)
+    assert done.returncode == 0, done.stdout
+    assert "changed=0 " in deploy(last).stdout
+    assert serves(stack)
+    assert session in {one["id"] for one in stack.backend("/session")}
 
 
 def test_an_engine_that_restarts_brings_the_stack_back(stack: Stack) -> None:
-    SERVER.output("systemctl restart docker", timeout=120)
+    SERVER.output("systemctl restart docker", timeout=300)
     for service in SERVICES:
-        healthy(stack, service)
-    assert stack.from_server("http://localhost:3000/") == "200"
+        healthy(service)
+    assert serves(stack)

@@ -1,73 +1,56 @@
 """A deploy that is killed at any of its tasks leaves the old stack serving, and the next one comes through."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from faulty import SCENARIO, Stack, deploy
+from faulty import DIR, SERVER, SERVICES, Run, Stack, changes, deploy, disturbed, healthy, serves
 
-CALLBACKS = Path(__file__).with_name("callbacks")
-START = "stack : Start what is new or has changed"
-MEMORY = 1200
+START = "stack : Work on the host"
 
 
-def killed_at(number: int, folder: Path) -> list[str]:
-    """Kill a deploy that has something to change at its task of this number; 0 is never. Return the names of the tasks that began."""
-    tasks = folder / f"tasks-{number}"
-    variables = {"backend_memory_limit": f"{MEMORY + number}m", "stack_verify": False}
-    command: list[str | Path] = [Path(sys.executable).with_name("ansible-playbook"), "--inventory", SCENARIO / "inventory"]
-    environment = {
-        **os.environ,
-        "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
-        "ANSIBLE_CALLBACKS_ENABLED": "killed_at",
-        "OCWEB_KILLED_AT": str(number),
-        "OCWEB_TASKS": str(tasks),
-    }
-    full = [*command, "--extra-vars", json.dumps(variables), SCENARIO / "converge.yml"]
-    done = subprocess.run(full, env=environment, capture_output=True, text=True, check=False, start_new_session=True)
-    assert (done.returncode == 0) == (number == 0), done.stdout[-3000:]
-    return tasks.read_text(encoding="utf-8").splitlines()
+def test_a_deploy_that_is_killed_anywhere_is_made_good_by_the_next_one(stack: Stack, whole: Run, session: str, tmp_path: Path) -> None:
+    """Killed at each task that changes something, one after the other: each deploy begins with what the one before has left.
 
-
-def serves(stack: Stack) -> bool:
-    return stack.from_server("http://localhost:3000/") == "200"
-
-
-# At every task of a deploy; some thirty.
-@pytest.fixture(scope="module")
-def tasks(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    return killed_at(0, tmp_path_factory.mktemp("whole"))
-
-
-def test_a_deploy_that_is_killed_anywhere_is_made_good_by_the_next_one(stack: Stack, tasks: list[str], tmp_path: Path) -> None:
-    """One after the other, as an unlucky person would: each begins with what the one before has left."""
-    assert len(tasks) > 25
-    start = next(number for number, name in enumerate(tasks, 1) if name.startswith(START))
+    The other tasks look and compute: killed at one of them, a deploy leaves what the task before it left.
+    """
+    start = next(number for number in whole.changed if whole.tasks[number - 1] == START)
     down = []
-    for number in range(1, len(tasks) + 1):
-        began = killed_at(number, tmp_path)
-        assert len(began) == number
+    for number in whole.changed:
+        run = disturbed(tmp_path, number, "kill", changes())
+        assert (run.code, len(run.tasks)) == (-9, number), run.said
         if number < start and not serves(stack):
-            down.append(began[-1])
+            down.append(run.tasks[-1])
     assert down == [], "Killed at these, the old stack did not serve on"
-    whole = deploy({"backend_memory_limit": f"{MEMORY}m"})
-    assert whole.returncode == 0, whole.stdout
-    assert "changed=0 " in deploy({"backend_memory_limit": f"{MEMORY}m"}).stdout
+    last = changes()
+    done = deploy(last)
+    assert done.returncode == 0, done.stdout
+    assert "changed=0 " in deploy(last).stdout
     assert serves(stack)
-    assert stack.container("backend")["HostConfig"]["Memory"] == MEMORY * 2**20
+    assert f"{stack.container('backend')['HostConfig']['Memory'] // 2**20}m" == last["backend_memory_limit"]
+    assert session in {one["id"] for one in stack.backend("/session")}
 
 
-def test_a_build_that_is_killed_is_made_good_by_the_next_deploy(stack: Stack, tmp_path: Path) -> None:
+def test_a_connection_that_dies_while_services_start_leaves_one_of_both(stack: Stack, whole: Run, tmp_path: Path) -> None:
+    """What was begun on the server goes on there; what the play does about it waits for its end."""
+    start = next(number for number in whole.changed if whole.tasks[number - 1] == START)
+    run = disturbed(tmp_path, start, "connection", changes())
+    assert run.code != 0
+    for service in SERVICES:
+        healthy(service)
+    assert serves(stack)
+    again = deploy(changes())
+    assert again.returncode == 0, again.stdout
+
+
+@pytest.mark.parametrize("task", ["Write what the images", "Build the images"])
+def test_a_build_that_is_killed_is_made_good_by_the_next_deploy(stack: Stack, whole: Run, tmp_path: Path, task: str) -> None:
     image = stack.container("gateway")["Config"]["Image"]
-    names = [name.partition(" : ")[2] for name in killed_at(0, tmp_path)]
-    build = next(number for number, name in enumerate(names, 1) if name.startswith("Build the images"))
     stack.server.check_output("docker tag %s kept && docker rmi %s", image, image)
-    killed_at(build, tmp_path)
+    run = disturbed(tmp_path, whole.number(f"stack : {task}"), "kill", {})
+    assert run.code == -9
     assert serves(stack)
-    whole = deploy({"backend_memory_limit": f"{MEMORY}m"})
-    assert whole.returncode == 0, whole.stdout
+    done = deploy({})
+    assert done.returncode == 0, done.stdout
     assert stack.described("image", image)["Id"]
+    assert SERVER.output(f"find {DIR}/gateway/image -type f")
     stack.server.check_output("docker rmi kept")

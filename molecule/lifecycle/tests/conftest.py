@@ -18,12 +18,29 @@ SCENARIO = Path(os.environ.get("MOLECULE_SCENARIO_DIRECTORY") or ROOT / "molecul
 SERVER = next(iter(yaml.safe_load((SCENARIO / "inventory/hosts.yml").read_text(encoding="utf-8"))["all"]["hosts"]))
 DIR = "/opt/ocweb"
 PASSWORD = "a password for tests alone"
+ARTIFACT = ROOT / "artifacts/lifecycle.md"
 
 sys.path.insert(0, str(ROOT / "tests/attacks"))
 
 from stack import SERVICES, Stack  # noqa: E402
 
-__all__ = ["DIR", "ELSEWHERE", "PASSWORD", "SERVER", "SERVICES", "Elsewhere", "Played", "Stack", "ask", "listing", "play", "state"]
+__all__ = [
+    "DIR",
+    "ELSEWHERE",
+    "PASSWORD",
+    "ROOT",
+    "SERVER",
+    "SERVICES",
+    "Elsewhere",
+    "Played",
+    "Stack",
+    "ask",
+    "listing",
+    "measured",
+    "play",
+    "ready_made",
+    "state",
+]
 
 
 class Played:
@@ -53,6 +70,15 @@ def play(playbook: str, variables: dict[str, object] | None = None, *options: st
     return Played(done.returncode, " ".join(done.stdout.split()), time.monotonic() - started)
 
 
+def measured(what: str, figure: str) -> None:
+    """Add a figure to the table that `make bench-lifecycle` shows; one of the same name goes."""
+    head = ["| What | Measured |", "|---|---:|"]
+    there = ARTIFACT.read_text(encoding="utf-8").splitlines()[len(head) :] if ARTIFACT.exists() else []
+    rows = [*(row for row in there if not row.startswith(f"| {what} |")), f"| {what} | {figure} |"]
+    ARTIFACT.parent.mkdir(exist_ok=True)
+    ARTIFACT.write_text("".join(f"{line}\n" for line in [*head, *rows]), encoding="utf-8")
+
+
 def ask(stack: Stack, session: str, text: str) -> str:
     """Send a message to a session and return the text of the answer."""
     answer = stack.backend(f"/session/{session}/message", {"parts": [{"type": "text", "text": text}]})
@@ -64,7 +90,7 @@ def state(stack: Stack) -> str:
     containers = "docker inspect --format '{{.Id}} {{.State.StartedAt}}' $(docker ps --all --quiet --no-trunc)"
     files = f"find {DIR} /opt/elsewhere -path '*/backend/home*/*' -prune -o -type f -print0 2>/dev/null | sort -z | xargs -0 sha256sum"
     folders = f"ls -d {DIR}/backend/*"
-    return str(stack.server.check_output(f"{containers}; docker image ls --quiet; {folders}; {files}"))
+    return str(stack.server.check_output(f"{containers}; docker image ls --quiet | sort; {folders}; {files}"))
 
 
 def listing(host: Host) -> list[str]:
@@ -76,6 +102,18 @@ def listing(host: Host) -> list[str]:
     lines = host.check_output("sh -c %s", script).splitlines()
     rules = host.check_output("iptables-save | grep -v '^[#:]' | sort").splitlines()
     return [re.sub(r"(^/.* d .*) \d+ [\d.]+ $", r"\1", line) for line in lines] + rules
+
+
+def ready_made(stack: Stack, variables: dict[str, object]) -> None:
+    """Have the images that a deploy would build, without a build: those that run, each with a label more.
+
+    What becomes of deploys is looked at here, and what is in images elsewhere.
+    """
+    wanted = set(re.findall(r"would appear image localhost/([\w-]+)/([\w-]+):(\w+)", play("site", variables, "--check").said))
+    for project, service, tag in wanted:
+        running = stack.container(service)["Config"]["Image"]
+        label = f"printf 'FROM %s\nLABEL made=%s\n' {running} {tag}"
+        stack.server.check_output(f"{label} | docker build --quiet --tag localhost/{project}/{service}:{tag} -")
 
 
 @pytest.fixture(scope="session")
@@ -107,12 +145,7 @@ def elsewhere(stack: Stack) -> Elsewhere:
     other = Elsewhere(stack.server, "elsewhere")
     other.before = listing(stack.server)
     stack.server.check_output("install --directory --owner=1234 --group=1234 /srv/elsewhere")
-    wanted = re.findall(r"localhost/elsewhere/([\w-]+):(\w+)", play("site", ELSEWHERE, "--check").said)
-    assert {service for service, _ in wanted} == set(SERVICES)
-    for service, tag in set(wanted):
-        stack.server.check_output(
-            f"docker tag $(docker image ls --quiet localhost/ocweb/{service} | head -n 1) localhost/elsewhere/{service}:{tag}"
-        )
+    ready_made(stack, ELSEWHERE)
     done = play("site", ELSEWHERE)
     assert done.code == 0, done.said
     return other

@@ -1,9 +1,10 @@
 """A backup is made while people work, opens with its password alone, and is whole or refused; what it brings back is used elsewhere."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
-from conftest import DIR, ELSEWHERE, PASSWORD, Elsewhere, Stack, ask, play, state
+from conftest import DIR, ELSEWHERE, PASSWORD, Elsewhere, Stack, ask, measured, play, state
 
 GPG = "gpg --batch --quiet --s2k-count 65011712 --pinentry-mode loopback --passphrase-file /run/password"
 # Opens a backup, changes its manifest, and seals it again.
@@ -21,6 +22,8 @@ def backup(stack: Stack, session: str) -> Iterator[str]:
     started = stack.server.check_output("docker inspect --format '{{.Id}} {{.State.StartedAt}}' $(docker ps --quiet)")
     done = play("backup", {"stack_backup_workspace": True})
     assert done.code == 0, done.said
+    for size, seconds in re.findall(r"(\d+) bytes in ([\d.]+) s, read back", done.said):
+        measured("backup, read back, while the stack runs", f"{int(size) / 2**20:.0f} MiB in {seconds} s")
     assert stack.server.check_output("docker inspect --format '{{.Id}} {{.State.StartedAt}}' $(docker ps --quiet)") == started
     stack.server.check_output("umask 077; printf %s >/run/password", PASSWORD)
     yield str(stack.server.check_output("ls /var/backups/ocweb/ocweb-*.tar.gpg"))

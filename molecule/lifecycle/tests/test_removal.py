@@ -1,6 +1,6 @@
 """What is removed is gone without a trace, and nothing else is."""
 
-from conftest import DIR, ELSEWHERE, Elsewhere, Stack, listing, play, state
+from conftest import DIR, ELSEWHERE, Elsewhere, Stack, listing, measured, play, state
 
 
 def test_the_projects_name_confirms_it(stack: Stack) -> None:
@@ -20,7 +20,7 @@ def test_a_second_stack_goes_without_a_trace(stack: Stack, elsewhere: Elsewhere)
     assert "container elsewhere-backend-1" in dry.said
 
     removed = play("remove", {**ELSEWHERE, "stack_remove": "elsewhere", "stack_remove_workspace": True})
-    print(f"remove: {removed.seconds:.1f} s")
+    measured("removal of a stack that runs", f"{removed.seconds:.1f} s")
     assert removed.code == 0, removed.said
     # The first stack lives on, and the tests had backups and passwords of their own.
     theirs = (f"{DIR}/", "/root/", "/var/backups", "/run/")

@@ -1,13 +1,16 @@
 """A deploy that fails comes back by itself, one that is regretted by a playbook; sessions stay, or are kept."""
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import DIR, Stack, ask, play, state
+from conftest import DIR, Stack, ask, measured, play, ready_made, state
 
 # Changes the backend's image, as an upgrade of OpenCode does, and the gateway's configuration.
 UPGRADE: dict[str, object] = {"backend_packages": ["file"], "frontend_hosts": ["upgraded.example"]}
+# Another one each time, since sessions outlive these tests.
+SINCE = f"made since {time.time():.0f}"
 CHANGE = "import sqlite3; db = sqlite3.connect('%s'); db.execute(\"%s\"); db.commit()"
 DATABASE = f"{DIR}/backend/home/.local/share/opencode/opencode.db"
 
@@ -43,10 +46,11 @@ def original(stack: Stack) -> str:
 @pytest.fixture(scope="module")
 def upgraded(stack: Stack, original: str, session: str) -> Iterator[None]:
     """A deploy of something else that works, with a session made since."""
+    ready_made(stack, UPGRADE)
     done = play("site", UPGRADE)
     assert done.code == 0, done.said
     stack.refresh()
-    stack.backend("/session", {"title": "made since"})
+    stack.backend("/session", {"title": SINCE})
     yield
     assert play("site").code == 0
     stack.refresh()
@@ -63,18 +67,18 @@ def test_a_dry_rollback_names_what_would_change(stack: Stack, upgraded: None) ->
 
 def test_a_rollback_brings_the_deploy_before_back_and_a_second_one_goes_forward(stack: Stack, upgraded: None, original: str) -> None:
     new = description(stack)
-    images = stack.server.check_output("docker image ls --quiet --no-trunc")
+    images = stack.server.check_output("docker image ls --quiet --no-trunc | sort")
     back = play("rollback")
-    print(f"rollback: {back.seconds:.1f} s")
+    measured("rollback", f"{back.seconds:.1f} s")
     assert back.code == 0, back.said
     assert description(stack) == original
     stack.refresh()
     assert {one["State"]["Health"]["Status"] for one in stack.containers.values()} == {"healthy"}
-    assert {"kept", "made since"} <= titles(stack)
+    assert {"kept", SINCE} <= titles(stack)
 
     assert play("rollback").code == 0
     assert description(stack) == new
-    assert stack.server.check_output("docker image ls --quiet --no-trunc") == images
+    assert stack.server.check_output("docker image ls --quiet --no-trunc | sort") == images
     stack.refresh()
 
 
@@ -93,11 +97,11 @@ def test_a_format_that_the_old_one_does_not_know_is_refused_and_kept_beside_what
     assert description(stack) == original
     stack.refresh()
     assert "kept" in titles(stack)
-    assert "made since" not in titles(stack)
+    assert SINCE not in titles(stack)
     assert stack.server.check_output(f"stat --format %u {DATABASE}") == "1000"
-    aside = stack.server.check_output(f"ls {DATABASE}.*Z")
+    aside = stack.server.check_output(f"ls -t {DATABASE}.*Z | head -n 1")
     query = "import sqlite3, sys; print([row[0] for row in sqlite3.connect(sys.argv[1]).execute('SELECT title FROM session')])"
-    assert "made since" in stack.server.check_output("python3 -c %s %s", query, aside)
+    assert SINCE in stack.server.check_output("python3 -c %s %s", query, aside)
 
 
 def test_images_that_are_gone_are_named(stack: Stack, upgraded: None) -> None:

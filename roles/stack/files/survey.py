@@ -451,6 +451,15 @@ def last_deploy(folder: str) -> tuple[dict[str, str], bool]:
         return {}, False
 
 
+def text(path: str) -> str:
+    """Return what a file holds; "" where there is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
 def free(path: str) -> int:
     """Return the free bytes of the file system that will hold the path."""
     while path and not os.path.exists(path):
@@ -489,7 +498,8 @@ def main() -> None:
     host["exposed"] = {variable: exposure(found["path"]) for variable, found in mounted.items()}
     host["source"] = source(question["source"], host["stack_dir"], host["workspace"]["path"])
     host["private_upstreams"] = private(question["upstreams"])
-    host["deployed"] = os.path.exists(os.path.join(host["stack_dir"], "compose.yml"))
+    host["description"] = text(os.path.join(host["stack_dir"], "compose.yml"))
+    host["deployed"] = host["description"] != ""
     first = not host["deployed"] and not host["engine"]["images"]
     host["unreachable"] = unreachable(question["fetched"], host["ca_bundle"]) if first else {}
     host["deployed_images"], host["deploy_kept"] = last_deploy(host["stack_dir"])

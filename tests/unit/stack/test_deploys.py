@@ -92,3 +92,11 @@ def test_a_stack_that_cannot_be_worked_on_is_refused(root: Path, fake_docker: Fa
     fake_docker(engine)
     with pytest.raises(Refusal, match=words):
         deploys.answer({"do": "roll_back", "stack_dir": str(root), "project": project})
+
+
+def test_one_program_at_a_time_works_on_a_stack(root: Path) -> None:
+    stack, other = Stack(str(root), "ocweb"), Stack(str(root), "ocweb")
+    with stack.alone(), pytest.raises(Refusal, match="Another deploy, rollback or restore is at work in"), other.alone(seconds=0):
+        pass
+    with other.alone(seconds=0):
+        pass

@@ -1,5 +1,6 @@
 """What is removed is a stack of this project, and only by its name."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,3 +72,21 @@ def test_a_folder_of_something_else_stays(tmp_path: Path, fake_docker: FakeDocke
     with pytest.raises(Refusal, match="holds other things than a stack"):
         removal.answer(question(tmp_path))
     assert (tmp_path / "work").exists()
+
+
+def test_a_removal_that_ends_early_can_be_run_again(root: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_docker('case "$*" in version*) echo 26.1.5 ;; esac')
+    (root / "zzz").mkdir()
+    whole = shutil.rmtree
+
+    def killed(path: str) -> None:
+        if path.endswith("zzz"):
+            raise KeyboardInterrupt
+        whole(path)
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        removal.answer(question(root))
+    monkeypatch.undo()
+    fake_docker('case "$*" in version*) echo 26.1.5 ;; esac')
+    assert removal.answer(question(root))["changed"] and not root.exists()

@@ -7,6 +7,7 @@ it changes OpenCode, opencode.db: the sessions as they were just before. Keys, s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -122,6 +123,16 @@ class Deploys:
                 self.sessions(read(record / "deploy.json")["images"]["llm-proxy"]).ask("put", stdin=copy)
         return self.stack.up(seconds, recreate)
 
+    def up(self, seconds: int, recreate: bool, networks: bool) -> dict[str, Any]:
+        """Start what is new or has changed, with ``networks`` all of it on new networks; return what is there then, and is not well."""
+        before = [(one["id"], one["started"]) for one in self.stack.containers()]
+        if networks:
+            self.stack.compose("down", "--remove-orphans", timeout=None)
+        unwell = self.stack.up(seconds, recreate, hurry=False)
+        now = self.stack.containers()
+        services = [{"service": one["service"], "state": one["health"] or one["state"]} for one in now]
+        return {"changed": before != [(one["id"], one["started"]) for one in now], "unwell": unwell, "services": services}
+
     def save_logs(self) -> Path:
         """Write what the services that did not come up said to a file, before they go."""
         path = self.stack.path / "failed.log"
@@ -210,11 +221,21 @@ class Deploys:
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """Do ``do``: keep, before, come_back or roll_back. Besides: stack_dir, project, seconds, recreate, restore_sessions, check."""
+    """Do ``do``: up, keep, before, come_back or roll_back, in the stack in ``stack_dir`` of ``project``.
+
+    Besides: seconds, recreate, networks, restore_sessions, check.
+    """
     stack = Stack(question["stack_dir"], question["project"])
     stack.need()
-    deploys = Deploys(stack)
+    with contextlib.nullcontext() if question.get("check") else stack.alone():
+        return done(Deploys(stack), question)
+
+
+def done(deploys: Deploys, question: dict[str, Any]) -> dict[str, Any]:
+    """Do it; nothing else is at work on the stack."""
     seconds, check = int(question.get("seconds", 180)), bool(question.get("check", False))
+    if question["do"] == "up":
+        return deploys.up(seconds, bool(question.get("recreate", False)), bool(question.get("networks", False)))
     if question["do"] == "keep":
         return {"changed": deploys.keep()}
     if question["do"] == "before":

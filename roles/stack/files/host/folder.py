@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import errno
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 # What a service may take to stop where nobody waits for its streams to end.
 STOP_SECONDS = 5
+# A service that ended this often while the others start will not stay.
+DEATHS = 5
 LABEL = "com.docker.compose"
 
 
@@ -32,6 +37,10 @@ def answered(work: Callable[[dict[str, Any]], dict[str, Any]], question: dict[st
         return {"error": "", **work(question)}
     except Refusal as refusal:
         return {"error": str(refusal), "changed": refusal.changed}
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return {"error": traceback.format_exc(), "changed": True}
+        return {"error": f"{error.strerror}: {error.filename or question.get('stack_dir', '')}. Free some, and run again.", "changed": True}
     except Exception:
         # The task that runs it shows nothing of its output, which may hold a password.
         return {"error": traceback.format_exc(), "changed": True}
@@ -112,6 +121,30 @@ class Stack:
         if problem := self.engine_problem():
             raise Refusal(problem)
 
+    @contextlib.contextmanager
+    def alone(self, seconds: int = 600) -> Iterator[None]:
+        """Wait until no other program works on this stack, such as one of a run that was killed, and keep others waiting meanwhile.
+
+        Raises:
+            Refusal: one is still at it after ``seconds``.
+        """
+        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        end = time.monotonic() + seconds
+        try:
+            while True:
+                try:
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > end:
+                        raise Refusal(
+                            f"Another deploy, rollback or restore is at work in {self.path}. Run again when it has ended."
+                        ) from None
+                    time.sleep(0.2)
+            yield
+        finally:
+            os.close(folder)
+
     def engine_problem(self) -> str:
         """Say why the engine cannot be asked; "" if it can."""
         asked = run("docker", "version", "--format", "{{.Server.Version}}")
@@ -130,30 +163,40 @@ class Stack:
         done = self.compose("config", "--format", "json", file=file)
         return json.loads(done.stdout or "{}") if done.returncode == 0 else {}
 
-    def up(self, seconds: int, recreate: bool = False) -> str:
+    def up(self, seconds: int, recreate: bool = False, hurry: bool = True) -> str:
         """Start what is described, without a build, and say which services are not healthy after ``seconds``; "" if all are.
 
-        They start all at once, as at a boot: one after the other, as a deploy starts them, takes twice as long.
+        With ``hurry``, what has to stop is given five seconds for it, else the time that its description says. All start at once,
+        as at a boot: one after the other, as Compose starts them, takes twice as long, and no limit of its own holds for it.
         """
         options = [
             "--no-build",
             "--pull",
             "never",
             "--remove-orphans",
-            "--timeout",
-            str(STOP_SECONDS),
+            *(["--timeout", str(STOP_SECONDS)] if hurry else []),
             *(["--force-recreate"] if recreate else []),
         ]
         done = self.compose("up", "--no-start", *options, timeout=None)
         wanted = set(self.model().get("services", {}))
         if done.returncode or not wanted:
             return f"none ({(done.stderr.strip().splitlines() or ['Compose gave no reason'])[-1].strip()})"
-        run("docker", "start", *(one["id"] for one in self.containers()), timeout=None)
+        there = self.containers()
+        started = run("docker", "start", *(one["id"] for one in there), timeout=None)
+        if started.returncode:
+            return f"none ({started.stderr.strip().splitlines()[0]})"
+        before = {one["id"]: int(one["restarts"]) for one in there}
         # Compose gives up on a service at its first word of being unwell, which a slow start may be.
         end = time.monotonic() + seconds
-        while (unwell := wanted - {one["service"] for one in self.containers() if one["health"] == "healthy"}) and time.monotonic() < end:
+        while True:
+            now = self.containers()
+            unwell = wanted - {one["service"] for one in now if one["health"] == "healthy"}
+            if not unwell:
+                return ""
+            dying = {one["service"] for one in now if int(one["restarts"]) - before.get(one["id"], 0) >= DEATHS}
+            if dying or time.monotonic() > end:
+                return ", ".join(f"{name} (ends whenever it is started)" if name in dying else name for name in sorted(unwell | dying))
             time.sleep(0.2)
-        return ", ".join(sorted(unwell))
 
     def containers(self) -> list[dict[str, Any]]:
         """Describe the project's containers, in the order of their services: ids, states, images, published ports."""

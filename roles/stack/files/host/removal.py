@@ -81,15 +81,16 @@ def remove(stack: Stack, with_workspace: bool, dry: bool) -> list[str]:
     if with_workspace and folder:
         empty(folder)
     if stack.path.exists() and not failures:
-        shutil.rmtree(stack.path)
+        # What tells whose it is goes last, so that a removal that was killed can be run again.
+        empty(stack.path, last=(stack.description.name, "build.yml"))
     if failures:
         raise Refusal(f"Not all could be removed, and {stack.path} was kept: {'; '.join(failures)}", changed=True)
     return lines
 
 
-def empty(folder: Path) -> None:
-    """Remove a folder; one that is mounted here is emptied and stays."""
-    for entry in os.scandir(folder):
+def empty(folder: Path, last: tuple[str, ...] = ()) -> None:
+    """Remove a folder, the files ``last`` in it at the end; one that is mounted here is emptied and stays."""
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name in last):
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path)
         else:

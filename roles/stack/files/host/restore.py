@@ -86,31 +86,32 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     if dry:
         return {"changed": True, "lines": lines}
 
-    owner = home.stat()
-    fresh.mkdir(mode=0o700)
-    try:
-        os.chown(fresh, owner.st_uid, owner.st_gid)
+    with stack.alone():
+        owner = home.stat()
+        fresh.mkdir(mode=0o700)
         try:
-            unpack(sessions_of(stack, fresh, *([f"{workspace}:/workspace"] if workspace else [])), source, password, digest)
-        except Refusal:
-            if workspace:
-                clear(workspace)
-            raise
-        stack.compose("stop", "--timeout", "5", "backend", timeout=None)
-        home.rename(aside)
-        fresh.rename(home)
-    finally:
-        if fresh.exists():
+            os.chown(fresh, owner.st_uid, owner.st_gid)
+            try:
+                unpack(sessions_of(stack, fresh, *([f"{workspace}:/workspace"] if workspace else [])), source, password, digest)
+            except Refusal:
+                if workspace:
+                    clear(workspace)
+                raise
+            stack.compose("stop", "--timeout", "5", "backend", timeout=None)
+            home.rename(aside)
+            fresh.rename(home)
+        finally:
+            if fresh.exists():
+                shutil.rmtree(fresh)
+        if unwell := stack.up(int(question["seconds"])):
+            stack.compose("stop", "--timeout", "5", "backend", timeout=None)
+            home.rename(fresh)
+            aside.rename(home)
             shutil.rmtree(fresh)
-    if unwell := stack.up(int(question["seconds"])):
-        stack.compose("stop", "--timeout", "5", "backend", timeout=None)
-        home.rename(fresh)
-        aside.rename(home)
-        shutil.rmtree(fresh)
-        again = stack.up(int(question["seconds"]))
-        end = f", and not healthy either: {again}" if again else ""
-        raise Refusal(f"Not healthy with the restored sessions: {unwell}. Those of before are back{end}.", changed=True)
-    return {"changed": True, "lines": lines}
+            again = stack.up(int(question["seconds"]))
+            end = f", and not healthy either: {again}" if again else ""
+            raise Refusal(f"Not healthy with the restored sessions: {unwell}. Those of before are back{end}.", changed=True)
+        return {"changed": True, "lines": lines}
 
 
 def clear(folder: str) -> None:
