@@ -123,12 +123,10 @@ class Deploys:
                 self.sessions(read(record / "deploy.json")["images"]["llm-proxy"]).ask("put", stdin=copy)
         return self.stack.up(seconds, recreate)
 
-    def up(self, seconds: int, recreate: bool, networks: bool) -> dict[str, Any]:
-        """Start what is new or has changed, with ``networks`` all of it on new networks; return what is there then, and is not well."""
+    def up(self, seconds: int) -> dict[str, Any]:
+        """Start what is described, as far as it does not run, and return what is there once it is well or ``seconds`` have passed."""
         before = [(one["id"], one["started"]) for one in self.stack.containers()]
-        if networks:
-            self.stack.compose("down", "--remove-orphans", timeout=None)
-        unwell = self.stack.up(seconds, recreate, hurry=False)
+        unwell = self.stack.up(seconds, hurry=False)
         now = self.stack.containers()
         services = [{"service": one["service"], "state": one["health"] or one["state"]} for one in now]
         return {"changed": before != [(one["id"], one["started"]) for one in now], "unwell": unwell, "services": services}
@@ -223,7 +221,7 @@ class Deploys:
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """Do ``do``: up, keep, before, come_back or roll_back, in the stack in ``stack_dir`` of ``project``.
 
-    Besides: seconds, recreate, networks, restore_sessions, check.
+    Besides: seconds, recreate, restore_sessions, check.
     """
     stack = Stack(question["stack_dir"], question["project"])
     stack.need()
@@ -235,7 +233,7 @@ def done(deploys: Deploys, question: dict[str, Any]) -> dict[str, Any]:
     """Do it; nothing else is at work on the stack."""
     seconds, check = int(question.get("seconds", 180)), bool(question.get("check", False))
     if question["do"] == "up":
-        return deploys.up(seconds, bool(question.get("recreate", False)), bool(question.get("networks", False)))
+        return deploys.up(seconds)
     if question["do"] == "keep":
         return {"changed": deploys.keep()}
     if question["do"] == "before":
