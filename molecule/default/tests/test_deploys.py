@@ -46,10 +46,10 @@ def test_a_dry_one_names_the_change_and_the_restart(stack: Stack) -> None:
 
 def test_one_whose_services_do_not_come_up_says_where_to_look_and_the_one_before_is_back(stack: Stack) -> None:
     before = stack.server.check_output(f"cat {DIR}/compose.yml")
-    # Nothing waits for the gateway, and with so little it cannot start.
-    failed = deploy({"frontend_gateway_memory_limit": "10m", "stack_start_timeout": 1})
+    # LiteLLM wants five times as much before it says its first word.
+    failed = deploy({"llm_proxy_memory_limit": "48m", "stack_start_timeout": 5})
     assert failed.returncode == 2
-    assert "Not healthy within 1 seconds (stack_start_timeout): " in failed.stdout
+    assert "Not healthy within 5 seconds (stack_start_timeout): llm-proxy" in failed.stdout
     assert f"is back and healthy. Why the new one failed: {DIR}/failed.log" in failed.stdout
     assert stack.server.check_output(f"cat {DIR}/compose.yml") == before
 
