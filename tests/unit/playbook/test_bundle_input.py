@@ -61,7 +61,8 @@ def run(folder: Path, playbook: str, hosts: dict[str, Any], path: str) -> dict[s
     """Return what each host failed with."""
     common: dict[str, Any] = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "frontend_port": 39970}
     common["stack_check_network"] = False
-    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
+    apart = {name: {"stack_dir": f"/opt/no-such-stack-{name}", **variables} for name, variables in hosts.items()}
+    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": apart, "vars": common}}), encoding="utf-8")
     done = subprocess.run(
         [PLAYBOOK, "--check", f"--inventory={folder}/hosts.json", playbook],
         cwd=ROOT,
