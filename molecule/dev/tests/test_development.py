@@ -107,7 +107,7 @@ def test_an_edit_is_in_the_browser_within_two_seconds(stack: Stack, page: str) -
 
 
 @pytest.fixture
-def bare(stack: Stack) -> Iterator[str]:
+def bare(stack: Stack, page: str) -> Iterator[str]:
     """The same source on a bare Vite on the server's loopback: no gateway, no guard, no limits."""
     frontend = stack.containers["frontend"]
     [modules] = [mount["Source"] for mount in frontend["Mounts"] if mount["Destination"].endswith("/node_modules")]
@@ -115,6 +115,7 @@ def bare(stack: Stack) -> Iterator[str]:
     stack.server.check_output(f"cp -a {modules} {BARE}")
     stack.server.check_output(
         f"docker run --detach --rm --name bare-vite --network host --user {user} --tmpfs /tmp:mode=1777 --env HOME=/tmp"
+        f" --env OPENCODE_SERVER_URL={page}/api"
         f" --volume {SOURCE}:/app/source --volume {BARE}:/app/source/node_modules {image} bun run dev --port {PORT} --strictPort"
     )
     stack.server.check_output(f"timeout 60 sh -c 'until curl -fs http://localhost:{PORT}/ >/dev/null; do sleep 0.2; done'")
