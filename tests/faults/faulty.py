@@ -18,6 +18,8 @@ __all__ = ["DIR", "SCENARIO", "SERVER", "SERVICES", "Run", "Stack", "changes", "
 SCENARIO = Path(__file__).resolve().parents[2] / "molecule/faults"
 CALLBACKS = Path(__file__).with_name("callbacks")
 DIR = "/opt/ocweb"
+# The task in which containers are stopped and started.
+START = "stack : Start what is new or has changed"
 SERVER = bed.Companion("ocweb-faults")
 # Others than those of a run before: what is as it was, is no change.
 ONCE = iter(range(int(time.time()) % 800, 1000))

@@ -3,9 +3,7 @@
 from pathlib import Path
 
 import pytest
-from faulty import DIR, SERVER, SERVICES, Run, Stack, changes, deploy, disturbed, healthy, serves
-
-START = "stack : Work on the host"
+from faulty import DIR, SERVER, SERVICES, START, Run, Stack, changes, deploy, disturbed, healthy, serves
 
 
 def test_a_deploy_that_is_killed_anywhere_is_made_good_by_the_next_one(stack: Stack, whole: Run, session: str, tmp_path: Path) -> None:

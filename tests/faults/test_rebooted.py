@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faulty import DIR, SERVER, SERVICES, Run, Stack, changes, deploy, disturbed, healthy, serves
+from faulty import DIR, SERVER, SERVICES, START, Run, Stack, changes, deploy, disturbed, healthy, serves
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def back() -> None:
 def test_a_reboot_while_services_start_is_made_good_by_the_next_deploy(
     stack: Stack, whole: Run, on_disk: None, session: str, tmp_path: Path
 ) -> None:
-    start = next(number for number in whole.changed if whole.tasks[number - 1] == "stack : Work on the host")
+    start = next(number for number in whole.changed if whole.tasks[number - 1] == START)
     reboot = f"(sleep 2; docker restart --time 1 {SERVER.name}) >/dev/null 2>&1 &"
     run = disturbed(tmp_path, start, reboot, changes())
     assert run.code != 0, run.said

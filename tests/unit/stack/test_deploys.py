@@ -1,5 +1,6 @@
 """What is kept of a deploy is what comes back, to the byte, and nothing else is touched."""
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -49,6 +50,21 @@ def test_putting_one_back_changes_what_differs_and_keeps_the_rest_in_its_place(
     assert deploys.configuration(root) == kept
     assert (root / "egress/config/deep/squid.conf").stat().st_ino == same
     assert (root / "llm-proxy/keys/openai").read_text(encoding="utf-8") == "sk-secret"
+
+
+def test_one_that_cannot_be_kept_leaves_nothing_in_the_way(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fchmod", full)
+    before = deploys.configuration(root)
+    with pytest.raises(OSError, match="No space left"):
+        deploys.Deploys(Stack(str(root), "ocweb")).keep()
+    assert not (root / ".deployed.new").exists()
+    with pytest.raises(OSError, match="No space left"):
+        deploys.put({**before, "compose.yml": (b"another", 0o644)}, root)
+    assert deploys.configuration(root) == before
+    assert list(root.glob(".*")) == []
 
 
 @pytest.fixture

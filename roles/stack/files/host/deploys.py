@@ -76,7 +76,20 @@ class Deploys:
         fresh = self.stack.path / ".deployed.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
-        put(running, fresh)
+        try:
+            self.record(running, fresh)
+        except BaseException:  # on a full disk, what was written of it would stay in the way
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        if self.deployed.exists():
+            shutil.rmtree(self.previous, ignore_errors=True)
+            self.deployed.rename(self.previous)
+        fresh.rename(self.deployed)
+        return True
+
+    def record(self, running: dict[str, tuple[bytes, int]], folder: Path) -> None:
+        """Write a configuration into a folder, and what else is to be known of the deploy that has it."""
+        put(running, folder)
         images = self.images(self.stack.description)
         record = {
             "at": now(),
@@ -84,12 +97,7 @@ class Deploys:
             "format": self.sessions(images["llm-proxy"]).format(),
             "keys": sorted(key_names(self.stack.path)),
         }
-        write(fresh / "deploy.json", json.dumps(record, indent=1).encode(), 0o600)
-        if self.deployed.exists():
-            shutil.rmtree(self.previous, ignore_errors=True)
-            self.deployed.rename(self.previous)
-        fresh.rename(self.deployed)
-        return True
+        write(folder / "deploy.json", json.dumps(record, indent=1).encode(), 0o600)
 
     def before(self) -> bool:
         """Keep a copy of the sessions' database beside the last good deploy, before another OpenCode may change its format."""
