@@ -35,7 +35,6 @@ def test_the_stack_lies_in_one_folder(host: Host) -> None:
         "frontend",
         "gateway",
         "llm-proxy",
-        "previous",
     }
 
 
