@@ -31,7 +31,11 @@ CONTROLS = tuple(
         ),
         ("static-route", "A neighbour's own route ends at the gateway", "the network's other machines could command the agent"),
         # Egress guard
-        ("egress-providers", "The proxy reaches its providers alone", "a key could be sent to a stranger"),
+        (
+            "egress-providers",
+            "The proxy reaches its providers alone, and the gateway who gives it certificates",
+            "a key could be sent to a stranger",
+        ),
         ("egress-tls-name", "The name inside TLS is the name that was asked for", "an allowed name would hide a forbidden one"),
         ("egress-private", "Private addresses are never reached", "metadata services and the LAN would be open to the agent"),
         ("egress-ports", "Tools reach web and git ports alone", "mail and other services could be abused from here"),

@@ -17,6 +17,8 @@ MEMBERS = {
     "tools_out": ("backend", "egress"),
     "outside": ("egress",),
 }
+# Where an authority elsewhere gives the certificates, there is one more.
+AUTHORITY = {"acme_out": ("gateway", "egress")}
 SERVICES = ("gateway", "frontend", "backend", "llm-proxy", "egress")
 # Not internal: one for the published port, one for the way out.
 OUTER = ("edge", "outside")
@@ -76,8 +78,13 @@ class Found:
         return [one.name for one in self.services if {"missing", "state"} & one.wrong.keys()]
 
 
-def network(name: str, seen: Mapping[str, Any] | None, members: tuple[str, ...], guests: tuple[str, ...] = ()) -> Network:
-    """Return a network as it was found, from what the engine tells of it and of the containers on it; `guests` may be on it too."""
+def network(
+    name: str, seen: Mapping[str, Any] | None, members: tuple[str, ...], wanted: tuple[str, ...] | None, guests: tuple[str, ...] = ()
+) -> Network:
+    """Return a network as it was found, from what the engine tells of it and of the containers on it.
+
+    `wanted` are those who are to be on it, None where it is not one of the stack's; `guests` may be on it too.
+    """
     if seen is None:
         return Network(name, wrong={"missing": f"The network {name} does not exist"})
     options = seen["Options"] or {}
@@ -91,11 +98,11 @@ def network(name: str, seen: Mapping[str, Any] | None, members: tuple[str, ...],
         host_address=not hidden,
         ipv6=bool(seen["EnableIPv6"]),
     )
-    if name not in MEMBERS:
+    if wanted is None:
         return Network(**{**vars(one), "wrong": {"unknown": f"The network {name} is not one of the stack's"}})
     wrong = {
-        **{each: f"{each} is on the network {name}, where it does not belong" for each in members if each not in (*MEMBERS[name], *guests)},
-        **{each: f"{each} is not on the network {name}" for each in MEMBERS[name] if each not in members},
+        **{each: f"{each} is on the network {name}, where it does not belong" for each in members if each not in (*wanted, *guests)},
+        **{each: f"{each} is not on the network {name}" for each in wanted if each not in members},
     }
     if internal == (name in OUTER):
         wrong["internal"] = f"The network {name} is {'internal' if internal else 'not internal'}"
@@ -211,15 +218,17 @@ def found(told: Told) -> Found:
     """Compare what the engine tells with what should be."""
     development = told.mode == "development"
     guests = {"app": ("gateway",)} if development and ports(told.containers.get("gateway", NOTHING), DEBUG_PORT) else {}
-    foreign = {name for networks in told.on.values() for name in networks} - set(told.networks) - set(MEMBERS)
+    labels = told.containers.get("gateway", NOTHING).get("Config", {}).get("Labels") or {}
+    wanted = MEMBERS | (AUTHORITY if labels.get("ocweb.acme") == "true" else {})
+    foreign = {name for networks in told.on.values() for name in networks} - set(told.networks) - set(wanted)
     seen = {**dict.fromkeys(foreign, FOREIGN), **told.networks}
     return Found(
         services=tuple(
             service(name, told.containers.get(name), told.image(name), told.versions.get(name, ""), development) for name in told.services
         ),
         networks=tuple(
-            network(name, seen.get(name), told.members(name), guests.get(name, ()))
-            for name in (*MEMBERS, *sorted(set(seen) - set(MEMBERS)))
+            network(name, seen.get(name), told.members(name), wanted.get(name), guests.get(name, ()))
+            for name in (*wanted, *sorted(set(seen) - set(wanted)))
         ),
         engine=told.engine,
         opened=opened(told.containers) if development else (),

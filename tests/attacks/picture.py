@@ -5,7 +5,7 @@ Colours come from the page's style, by class; `wrong` is what is not as it shoul
 
 from html import escape
 
-from found import MEMBERS, Found, Network, Service
+from found import AUTHORITY, MEMBERS, Found, Network, Service
 
 ROW, LANE, LEFT, BOX = 46, 34, 150, 126
 ASPECTS = {"internal": "internal", "way_out": "a way out", "host_address": "host address", "ipv6": "IPv6"}
@@ -30,7 +30,7 @@ def lane(network: Network, x: float, rows: dict[str, float], ends: tuple[float, 
     kind = "outer" if not network.internal else "inner"
     turned = f' transform="rotate(-60 {x + 4:g} {top - 24:g})"'
     drawn = [text(x + 4, top - 24, network.name, f"name{fault(bool(network.wrong))}", turned)]
-    expected = [each for each in MEMBERS.get(network.name, ()) if each in network.wrong or "missing" in network.wrong]
+    expected = [each for each in (MEMBERS | AUTHORITY).get(network.name, ()) if each in network.wrong or "missing" in network.wrong]
     levels = [rows[each] for each in (*network.members, *expected) if each in rows]
     levels += [port] if network.name == "edge" and port is not None else []
     levels += [bottom] if network.way_out else []

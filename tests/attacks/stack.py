@@ -21,7 +21,7 @@ LISTENS = {
     "gateway": ("gateway-edge", 3000),
 }
 # Every port that any of them listens on.
-PORTS = (2020, 2021, 3000, 3080, 3128, 3129, 4000, 4096)
+PORTS = (2020, 2021, 3000, 3080, 3128, 3129, 3130, 4000, 4096)
 STATUS = "curl --silent --output /dev/null --max-time 10 --write-out '%{http_code}'"
 
 # For each HOST PORT, a few at once, asks over TCP what HTTP servers answer, and prints "HOST PORT ANSWER", the answer in base64.
@@ -111,6 +111,11 @@ class Stack:
     def secured(self) -> bool:
         """Whether the gateway was deployed with TLS and a login."""
         return self.labels.get("ocweb.url", "").startswith("https://") and self.labels.get("ocweb.login") == "true"
+
+    @property
+    def acme(self) -> bool:
+        """Whether the gateway gets its certificates from an authority elsewhere."""
+        return self.labels.get("ocweb.acme") == "true"
 
     @property
     def files(self) -> list[str]:

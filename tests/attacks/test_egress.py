@@ -20,8 +20,8 @@ NOBODY = ("400", "503", "none")
 # Asks the guard for a tunnel to a target, says a name as the name inside TLS, and prints what came: a status, or "closed", or "open".
 TUNNEL = """
 import socket, ssl, sys
-target, name = sys.argv[1:]
-guard = socket.create_connection(("egress", 3128), timeout=8)
+port, target, name = sys.argv[1:]
+guard = socket.create_connection(("egress", int(port)), timeout=8)
 guard.sendall(f"CONNECT {target} HTTP/1.1\\r\\nHost: {target}\\r\\n\\r\\n".encode())
 status = guard.recv(4096).split()[1].decode()
 if status != "200" or not name:
@@ -38,7 +38,7 @@ else:
 
 def tunnels(stack: Stack, *targets: str, name: str = "") -> list[str]:
     """Have the proxy's container ask the guard for tunnels, and say this name inside TLS, if any."""
-    commands = [shlex.join(["/app/bin/python", "-IS", "-c", TUNNEL, target, name]) for target in targets]
+    commands = [shlex.join(["/app/bin/python", "-IS", "-c", TUNNEL, "3128", target, name]) for target in targets]
     return stack.output("llm-proxy", "\n".join(commands)).split()
 
 
@@ -64,6 +64,24 @@ def test_the_proxy_is_not_let_through_to_another_port_of_its_provider(stack: Sta
     host = upstream(stack)
     assert tunnels(stack, *(f"{host}:{port}" for port in (80, 22, 8443))) == [TUNNEL_REFUSED] * 3
     assert stack.answers("llm-proxy", [("egress", 3128)], f"GET http://{host}/ HTTP/1.0")["egress", 3128].split()[1] == REFUSED
+
+
+@control("egress-providers", "egress-tls-name")
+def test_the_gateway_is_let_through_to_its_certificate_authority_alone(stack: Stack) -> None:
+    """Asks for tunnels to the authority, by another name inside TLS too, to its other ports, and to others."""
+    if not stack.acme:
+        pytest.skip("no authority elsewhere gives the certificates (frontend_tls: acme)")
+    config = stack.server.check_output("cat %s", f"{stack.folder}/egress/config/squid.conf")
+    [host] = re.findall(r"^acl authority_1_host dstdomain -n (\S+)$", config, re.MULTILINE)
+    [port] = re.findall(r"^acl authority_1_port port (\d+)$", config, re.MULTILINE)
+
+    def tunnel(target: str, name: str = "") -> str:
+        return stack.output("gateway", shlex.join(["python3", "-IS", "-c", TUNNEL, "3130", target, name])).strip()
+
+    assert tunnel(f"{host}:{port}", host) == "open"
+    assert tunnel(f"{host}:{port}", "evil.example") == "closed"
+    others = [f"{host}:22", f"{host}:8080", "evil.example:443", "example.com:443", "backend:4096", f"egress:{port}"]
+    assert [tunnel(target) for target in others] == [TUNNEL_REFUSED] * len(others)
 
 
 @control("egress-tls-name")

@@ -37,23 +37,36 @@ OPEN = {
 }
 # What the debug port adds, in development alone: the gateway calls the agent's server.
 DEBUG_RELATION = {("gateway", "backend"): 4096}
-INNER = {"web", "app", "llm", "llm_out", "tools_out"}
+# What certificates from an authority elsewhere add: the gateway asks for them.
+AUTHORITY_RELATION = {("gateway", "egress"): 3130}
 SHUT_IN = ("llm-proxy", "backend", "frontend")
 
 
 def relations(stack: Stack) -> dict[tuple[str, str], int]:
     """Return who may call whom on this stack, and at which port."""
-    return RELATIONS | (DEBUG_RELATION if stack.debugged else {})
+    return RELATIONS | (DEBUG_RELATION if stack.debugged else {}) | (AUTHORITY_RELATION if stack.acme else {})
 
 
 def members(stack: Stack) -> dict[str, set[str]]:
     """Return the networks that each service belongs to on this stack."""
-    return MEMBERS | ({"gateway": {"edge", "web", "app"}} if stack.debugged else {})
+    found = {service: set(networks) for service, networks in MEMBERS.items()}
+    if stack.debugged:
+        found["gateway"].add("app")
+    if stack.acme:
+        found["gateway"].add("acme_out")
+        found["egress"].add("acme_out")
+    return found
+
+
+def inner(stack: Stack) -> set[str]:
+    """Return this stack's inner networks."""
+    return set().union(*members(stack).values()) - {"edge", "outside"}
 
 
 def listeners(stack: Stack, service: str) -> set[tuple[str, int]]:
     """Return where a service listens on this stack: network and port."""
-    return OPEN[service] | ({("edge", 4096)} if stack.debugged and service == "gateway" else set())
+    more = {"gateway": {("edge", 4096)} if stack.debugged else set(), "egress": {("acme_out", 3130)} if stack.acme else set()}
+    return OPEN[service] | more.get(service, set())
 
 
 @control("relations")
@@ -125,8 +138,8 @@ def test_it_listens_on_the_network_of_its_callers_alone(stack: Stack, service: s
 @control("inner-networks", "no-host-address")
 def test_an_inner_network_has_no_way_out_and_no_address_of_the_server(stack: Stack) -> None:
     """Looks at the networks as they are, which may not be as they were described."""
-    assert {name for name, network in stack.networks.items() if network["Internal"]} == INNER
-    for name in INNER:
+    assert {name for name, network in stack.networks.items() if network["Internal"]} == inner(stack)
+    for name in inner(stack):
         bridge = f"br-{stack.networks[name]['Id'][:12]}"
         assert stack.server.check_output(f"ip -oneline -4 address show dev {bridge}") == "", name
 

@@ -119,3 +119,17 @@ def test_in_development_without_the_debug_port_the_gateway_stays_where_it_was() 
     stack = recorded()
     join("gateway", "ocweb_app")(stack)
     assert found(told({**stack, "mode": "development"})).deviations == ["gateway is on the network app, where it does not belong"]
+
+
+def test_the_way_to_an_authority_is_there_where_one_gives_the_certificates() -> None:
+    stack = recorded()
+    labels = {"ocweb.url": "https://code.example.org", "ocweb.login": "true", "ocweb.acme": "true"}
+    stack["containers"]["gateway"]["Config"]["Labels"] = labels
+    assert found(told(stack)).deviations == ["The network acme_out does not exist"]
+    inner = stack["networks"]["llm"]
+    stack["networks"]["acme_out"] = {**inner, "Containers": {}}
+    join("gateway", "ocweb_acme_out")(stack)
+    join("egress", "ocweb_acme_out")(stack)
+    assert found(told(stack)).deviations == []
+    labels["ocweb.acme"] = "false"
+    assert found(told(stack)).deviations == ["The network acme_out is not one of the stack's"]

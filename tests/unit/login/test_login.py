@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlencode
 
 import pytest
@@ -27,9 +28,10 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> str:
 class Caddy:
     """What calls the login."""
 
-    def __init__(self, port: int, users: Path) -> None:
+    def __init__(self, port: int, users: Path, handler: type[login.Handler]) -> None:
         self.port = port
         self.users = users
+        self.handler = handler
 
     def call(
         self, method: str, path: str, headers: dict[str, str] | None = None, body: str | None = None
@@ -54,7 +56,8 @@ def caddy(tmp_path: Path, stored: str) -> Iterator[Caddy]:
     server = login.served(users, tmp_path / "sessions.json", 1, ("127.0.0.1", 0))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    yield Caddy(server.server_address[1], users)
+    handler = cast("type[login.Handler]", server.RequestHandlerClass)
+    yield Caddy(server.server_address[1], users, handler)
     server.shutdown()
     thread.join()
     server.server_close()
@@ -158,3 +161,10 @@ def test_what_is_no_form_is_refused(caddy: Caddy, headers: dict[str, str], body:
 def test_there_is_nothing_else(caddy: Caddy, path: str) -> None:
     assert caddy.call("GET", path)[0] == 404
     assert caddy.call("GET", "/health")[0] == 200
+
+
+def test_the_gateway_is_not_healthy_without_its_certificates(caddy: Caddy) -> None:
+    assert caddy.call("GET", "/health")[0] == 200
+    caddy.handler.names = ["code.example.org"]
+    status, _, text = caddy.call("GET", "/health")
+    assert (status, text) == (503, "no certificate: code.example.org")

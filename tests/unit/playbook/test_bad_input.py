@@ -264,7 +264,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
     "tls_unknown": (
         # What YAML makes of off.
         {"frontend_tls": False},
-        [["Validation of arguments failed"], ["frontend_tls must be one of: none, internal, files, got: False"]],
+        [["Validation of arguments failed"], ["frontend_tls must be one of: none, internal, acme, files, got: False"]],
     ),
     "edge": (
         {
@@ -328,6 +328,34 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
     "certificate_missing": (
         {"frontend_tls": "files", "frontend_tls_certificate": "/no/such.pem", "frontend_port": "39988"},
         [["frontend_tls_certificate: /no/such.pem on the host cannot be read"], ["frontend_tls_key: it is missing"]],
+    ),
+    "acme": (
+        {
+            "frontend_tls": "acme",
+            "frontend_hosts": ["code.example.org", "192.0.2.7"],
+            "frontend_acme_directory": "http://acme.example.org/directory",
+            "frontend_acme_email": "me",
+            "frontend_port": "39978",
+        },
+        [
+            ['frontend_acme_directory: "http://acme.example.org/directory" is not the address of a directory'],
+            ['frontend_acme_email: "me" is not an address to write to'],
+            ["frontend_tls: acme wants a gateway that the authority can reach, and frontend_listen_address is 127.0.0.1"],
+            ["frontend_port: it is 39978, and an authority asks at port 443, or 80 (frontend_redirect_port)"],
+            ["frontend_hosts: an authority gives certificates for names, and 192.0.2.7 is an address"],
+        ],
+    ),
+    "acme_private": (
+        {
+            "frontend_tls": "acme",
+            "frontend_listen_address": "0.0.0.0",
+            "frontend_hosts": ["code.example.org"],
+            "frontend_acme_directory": "https://10.0.0.7:9000/acme/home/directory",
+            "frontend_users": {"dev": HASH},
+            "frontend_port": "39979",
+            "frontend_redirect_port": "80",
+        },
+        [["frontend_acme_directory: 10.0.0.7 is at a private address. If that is your own authority, set frontend_acme_private"]],
     ),
     "source": (
         {"frontend_source": {"git": "https://you:token@example.com/x", "commit": "0" * 40}, "frontend_port": "39996"},

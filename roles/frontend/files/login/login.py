@@ -15,9 +15,11 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 from attempts import Attempts, caller, neighbourhood
+from certificates import missing_certificates
 from login_sessions import Sessions, digest
 from passwords import fits, hashed, too_weak
 
@@ -104,13 +106,17 @@ class Handler(BaseHTTPRequestHandler):
     lifetime: int
     # The networks of proxies in front whose word on an address counts.
     trusted: Sequence[str] = ()
+    # The names that the gateway is to have certificates for, and where it shows them.
+    names: Sequence[str] = ()
+    gateway: tuple[str, int] = ("", 0)
 
     def do_GET(self) -> None:
         # Caddy asks with the query of the request that it asks about.
         path = self.path.partition("?")[0]
         if path == "/health":
             self.login.users.now()
-            self.answer(HTTPStatus.OK, "ok")
+            missing = missing_certificates(self.names, self.gateway)
+            self.answer(HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK, f"no certificate: {missing}" if missing else "ok")
         elif path == "/check":
             self.check()
         elif path == "/-/login":
@@ -207,14 +213,14 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
 
-def served(users: Path, sessions: Path, days: float, address: tuple[str, int], trusted: Sequence[str] = ()) -> ThreadingHTTPServer:
+def served(users: Path, sessions: Path, days: float, address: tuple[str, int], **settings: Any) -> ThreadingHTTPServer:
     """Return the server, which is not started yet.
 
-    `users` and `sessions` are its files, `days` how long a session lasts, `trusted` the networks of proxies in front.
+    `users` and `sessions` are its files, `days` how long a session lasts, `settings` what else a Handler goes by.
     """
     lifetime = int(days * 86400)
     login = Login(Users(users), Sessions(sessions, lifetime), Attempts(10, 900), Attempts(30, 900))
-    handler = type("Bound", (Handler,), {"login": login, "lifetime": lifetime, "trusted": trusted})
+    handler = type("Bound", (Handler,), {"login": login, "lifetime": lifetime, **settings})
     return ThreadingHTTPServer(address, handler)
 
 
@@ -223,4 +229,8 @@ if __name__ == "__main__":
     folder.mkdir(mode=0o700, exist_ok=True)
     proxies = os.environ.get("OCWEB_TRUSTED_PROXIES", "").split()
     days = float(os.environ["OCWEB_SESSION_DAYS"])
-    served(Path(sys.argv[1]), folder / "sessions.json", days, ("127.0.0.1", 2021), proxies).serve_forever()
+    names = os.environ.get("OCWEB_CERTIFICATES", "").split()
+    at = ("127.0.0.1", 2021)
+    served(
+        Path(sys.argv[1]), folder / "sessions.json", days, at, trusted=proxies, names=names, gateway=("gateway-edge", 3000)
+    ).serve_forever()
