@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from ocweb_page import OcWebPage
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 URL = os.environ["OCWEB_URL"]
 SCREENSHOTS = Path(os.environ["OCWEB_SCREENSHOTS"])
@@ -48,7 +48,9 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A fresh page; its last picture is kept under the test's name."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.set_default_timeout(30_000)
+    # The servers, their engines and this browser share one machine.
+    page.set_default_timeout(90_000)
+    expect.set_options(timeout=60_000)
     yield page
     page.screenshot(path=SCREENSHOTS / f"{request.node.name}.png")
     page.context.close()

@@ -17,5 +17,5 @@ def test_a_message_is_answered(page: Page, complaints: list[str]) -> None:
     box = page.get_by_role("textbox").first
     box.fill("hello")
     box.press("Enter")
-    expect(page.get_by_text(re.compile("I am the demo model of this workbench"))).to_be_visible(timeout=30_000)
+    expect(page.get_by_text(re.compile("I am the demo model of this workbench"))).to_be_visible()
     assert complaints == []

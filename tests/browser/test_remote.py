@@ -76,9 +76,6 @@ def test_an_event_stream_stays_open_while_nothing_happens() -> None:
 
 
 def test_a_person_logs_in_works_and_logs_out(page: Page, complaints: list[str]) -> None:
-    # Two servers, their engines and this browser share one machine.
-    page.set_default_timeout(90_000)
-    expect.set_options(timeout=60_000)
     page.goto(URL)
     page.get_by_label("Name").fill(NAME)
     page.get_by_label("Password").fill(PASSWORD)
