@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import SERVICES, Stack
 
-ROLES = Path(__file__).resolve().parents[3] / "roles"
+ROOT = Path(__file__).resolve().parents[3]
 LITELLM_VERSION = "/app/bin/python -c 'from importlib.metadata import version; print(version(\"litellm\"))'"
 
 
@@ -18,13 +18,13 @@ def test_it_is_healthy(stack: Stack, service: str) -> None:
 @pytest.mark.parametrize(
     ("service", "command", "file", "named"),
     [
-        ("llm-proxy", LITELLM_VERSION, "llm_proxy/files/image/requirements.txt", r"^litellm==(\S+)"),
-        ("backend", "opencode --version", "backend/vars/main.yml", r"opencode-linux-x64@([\d.]+)#"),
-        ("frontend", "bun --version", "frontend/vars/main.yml", r"bun-linux-x64@([\d.]+)#"),
+        ("llm-proxy", LITELLM_VERSION, "roles/llm_proxy/files/image/requirements.txt", r"^litellm==(\S+)"),
+        ("backend", "opencode --version", "files/pins.yml", r"opencode-linux-x64@([\d.]+)#"),
+        ("frontend", "bun --version", "files/pins.yml", r"bun-linux-x64@([\d.]+)#"),
     ],
 )
-def test_it_is_the_version_that_the_role_names(stack: Stack, service: str, command: str, file: str, named: str) -> None:
-    version = re.search(named, (ROLES / file).read_text(encoding="utf-8"), re.MULTILINE)
+def test_it_is_the_version_that_is_pinned(stack: Stack, service: str, command: str, file: str, named: str) -> None:
+    version = re.search(named, (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
     assert version is not None
     assert stack.output(service, command).strip() == version.group(1)
 

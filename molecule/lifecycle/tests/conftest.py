@@ -40,6 +40,7 @@ __all__ = [
     "play",
     "ready_made",
     "state",
+    "timeless",
 ]
 
 
@@ -94,14 +95,15 @@ def state(stack: Stack) -> str:
 
 
 def listing(host: Host) -> list[str]:
-    """Return a line for each file on the server, for what its engine has, and for its firewall's rules.
-
-    Of folders without their time, which tells of what came and went in them.
-    """
+    """Return a line for each file on the server, for what its engine has, and for its firewall's rules."""
     script = (ROOT / "molecule/shared/fingerprint").read_text(encoding="utf-8")
-    lines = host.check_output("sh -c %s", script).splitlines()
     rules = host.check_output("iptables-save | grep -v '^[#:]' | sort").splitlines()
-    return [re.sub(r"(^/.* d .*) \d+ [\d.]+ $", r"\1", line) for line in lines] + rules
+    return timeless(host.check_output("sh -c %s", script)) + rules
+
+
+def timeless(fingerprint: str) -> list[str]:
+    """Return the lines of a fingerprint; of folders without their time, which tells of what came and went in them."""
+    return [re.sub(r"(^/.* d .*) \d+ [\d.]+ $", r"\1", line) for line in fingerprint.splitlines()]
 
 
 def ready_made(stack: Stack, variables: dict[str, object]) -> None:

@@ -1,6 +1,15 @@
 """What is removed is gone without a trace, and nothing else is."""
 
-from conftest import DIR, ELSEWHERE, Elsewhere, Stack, listing, measured, play, state
+import json
+import re
+
+from conftest import DIR, ELSEWHERE, ROOT, Elsewhere, Stack, listing, measured, play, state, timeless
+
+# What tells of what came and went, and where the engine's volumes are mounted in a server that is a container.
+TRACES = (
+    *("/etc/.pwd.lock", "/etc/group", "/etc/gshadow", "/etc/ld.so.cache", "/var/backups", "/var/cache/", "/var/lib/apt/", "/var/lib/dpkg/"),
+    *("/var/lib/containerd d", "/var/lib/docker d", "/var/tmp/systemd-private-"),
+)
 
 
 def test_the_projects_name_confirms_it(stack: Stack) -> None:
@@ -19,6 +28,12 @@ def test_a_second_stack_goes_without_a_trace(stack: Stack, elsewhere: Elsewhere)
     assert (dry.code, dry.changed) == (0, 1)
     assert "container elsewhere-backend-1" in dry.said
 
+    before = state(stack)
+    used = play("remove", {**ELSEWHERE, "stack_remove": "elsewhere", "stack_remove_engine": True})
+    assert used.code == 2
+    assert "stack_remove_engine: something else uses the engine: container ocweb-backend-1, " in used.said
+    assert state(stack) == before
+
     removed = play("remove", {**ELSEWHERE, "stack_remove": "elsewhere", "stack_remove_workspace": True})
     measured("removal of a stack that runs", f"{removed.seconds:.1f} s")
     assert removed.code == 0, removed.said
@@ -36,3 +51,35 @@ def test_the_last_stack_takes_the_base_along_and_leaves_the_workspace(stack: Sta
     assert stack.server.check_output("docker network ls --format '{{.Name}}' | sort").split() == ["bridge", "host", "none"]
     assert stack.server.run(f"test -e {DIR}").rc == 1
     assert stack.server.check_output("cat /root/workspace/work.txt") == "work"
+
+
+def test_the_engine_goes_if_asked_for_with_all_that_came_with_it(stack: Stack) -> None:
+    record = json.loads(stack.server.check_output("cat /var/lib/ocweb/engine.json"))
+    dry = play("remove", {"stack_remove_engine": True}, "--check")
+    assert (dry.code, dry.changed) == (0, 1)
+    assert "package docker.io" in dry.said and "folder /var/lib/docker" in dry.said
+    assert stack.server.check_output("docker version --format ok") == "ok"
+
+    removed = play("remove", {"stack_remove": "ocweb", "stack_remove_engine": True})
+    assert removed.code == 0, removed.said
+    assert stack.server.check_output("ls -A /var/lib/docker /var/lib/containerd").split() == ["/var/lib/containerd:", "/var/lib/docker:"]
+    assert stack.server.run("getent group docker").rc == 2
+
+    before = timeless(stack.server.check_output("cat /var/log/before"))
+    script = (ROOT / "molecule/shared/fingerprint").read_text(encoding="utf-8")
+    after = timeless(stack.server.check_output("sh -c %s", script))
+    # A backup brought GnuPG along, which stays.
+    came = packages(after) - packages(before)
+    assert came & set(record["packages"]) == set()
+    owned = set(stack.server.check_output(f"dpkg --listfiles {' '.join(came)}").splitlines()) if came else set()
+    changed = sorted(line for line in set(before) ^ set(after) if not line.startswith(TRACES))
+    assert [line for line in changed if line.split(" ", 1)[0] not in owned] == []
+
+    again = play("remove", {"stack_remove_engine": True})
+    assert (again.code, again.changed) == (0, 0)
+
+
+def packages(fingerprint: list[str]) -> set[str]:
+    """Return the names of the packages that were installed when the fingerprint was taken."""
+    found = (re.match(r"/var/lib/dpkg/info/([^: ]+?)(:\w+)?[.]list ", line) for line in fingerprint)
+    return {one.group(1) for one in found if one}

@@ -21,7 +21,7 @@ def test_a_stack_that_is_well(stack: Stack) -> None:
     assert found["ok"] and found["ports"] == ["127.0.0.1:3000"]
     assert {one["service"]: one["health"] for one in found["services"]} == dict.fromkeys(SERVICES, "healthy")
     assert [name for name, number in found["versions"].items() if not number] == []
-    assert found["versions"]["OpenCode"] in (ROOT / "roles/backend/vars/main.yml").read_text(encoding="utf-8")
+    assert found["versions"]["OpenCode"] in (ROOT / "files/pins.yml").read_text(encoding="utf-8")
     assert found["disk"]["images"] > 10**8 and found["disk"]["stack_dir"] > 0
     assert state(stack) == before
 

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="session")
 def bun() -> Path:
     """The pinned Bun, fetched once for each of its versions."""
-    pins = yaml.safe_load((ROOT / "roles/frontend/vars/main.yml").read_text(encoding="utf-8"))["__frontend_bun"]
+    packages = yaml.safe_load((ROOT / "files/pins.yml").read_text(encoding="utf-8"))["stack_pins"]["bun"]
+    pins = [f"{processor}={package}" for processor, package in packages.items()]
     folder: Path = ROOT / ".cache/bun" / re.findall(r"@([\d.]+)#", pins[0])[0]
     if not (folder / "bin/bun").exists():
         subprocess.run(["sh", ROOT / "files/npm-package", folder, *pins], check=True)

@@ -6,6 +6,7 @@ Numbers stand as text, as they come from `-e name=value`.
 
 import json
 import os
+import platform
 import pwd
 import socket
 import subprocess
@@ -16,7 +17,10 @@ from typing import Any
 
 import pytest
 
+import survey
+
 ROOT = Path(__file__).parents[3]
+ARCHITECTURE = survey.architecture()
 DEMO = {"name": "demo", "provider": "demo"}
 CLAUDE = {"name": "claude", "provider": "anthropic"}
 HASH = f"$scrypt$ln=15,r=8,p=3${'a' * 22}${'b' * 43}"
@@ -49,6 +53,25 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ['stack_build_environment: "A=$(id)" cannot name a variable'],
         ],
     ),
+    "pins": (
+        {
+            "stack_pins": {
+                "base": "debian:13.7-slim",
+                "bun": {"x86_64": "@oven/bun-linux-x64@1.4.5", "riscv64": f"@oven/bun-linux-riscv64@1.4.5#{'0' * 128}"},
+                "opencode": {"x86_64" if platform.machine() == "aarch64" else "aarch64": f"opencode@1.18.34#{'0' * 128}"},
+                "node": "24",
+            }
+        },
+        [
+            ["stack_pins: base is no image with its hash. Say, for example, docker.io/library/debian:"],
+            ["stack_pins: bun has x86_64: @oven/bun-linux-x64@1.4.5. Use x86_64, x86_64-baseline, aarch64, each with NAME@VERSION#SHA512"],
+            ["stack_pins: bun has riscv64: @oven/bun-linux-riscv64@1.4.5#000"],
+            *([["stack_pins: bun has no package for"]] if ARCHITECTURE != "x86_64" else []),
+            [f"stack_pins: opencode has no package for {ARCHITECTURE}, which the host is"],
+            ["stack_pins: node is not what is pinned. Use base, bun, opencode."],
+        ],
+    ),
+    "pins_shape": ({"stack_pins": {"opencode": "1.18.34"}}, [["stack_pins: opencode has no package for each processor"]]),
     "folder": ({"stack_dir": "ocweb"}, [['stack_dir: "ocweb" is not an absolute path']]),
     "no_model": ({"llm_proxy_models": []}, [["llm_proxy_models: there is no model"]]),
     "models": (

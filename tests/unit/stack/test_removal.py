@@ -29,7 +29,16 @@ def root(tmp_path: Path) -> Path:
 
 
 def question(root: Path, **other: object) -> dict[str, object]:
-    return {"stack_dir": str(root), "project": "ocweb", "confirmation": "ocweb", "workspace": False, "check": False, **other}
+    return {
+        "stack_dir": str(root),
+        "project": "ocweb",
+        "confirmation": "ocweb",
+        "workspace": False,
+        "engine": False,
+        "bases": [],
+        "check": False,
+        **other,
+    }
 
 
 @pytest.mark.parametrize("other", [False, True], ids=["the last stack", "one of two"])

@@ -1,12 +1,12 @@
-"""Takes a stack away: what the engine has of its project, its images, and its folder. The workspace goes only if that is asked for."""
+"""Takes a stack away: what the engine has of its project, its images, and its folder. Workspace and engine go only if that is asked for."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+import engine
 from folder import LABEL, Refusal, Stack, answered, run
 
 # Made by base-image, and used by every stack on the host.
@@ -63,10 +63,10 @@ def check(stack: Stack, confirmation: str, dry: bool) -> None:
 
 def remove(stack: Stack, with_workspace: bool, dry: bool) -> list[str]:
     """Remove it all, or with ``dry`` nothing, and say what."""
-    engine = stack.engine_problem()
-    there = {} if engine else found(stack)
-    if engine and shutil.which("docker") and stack.description.exists():
-        raise Refusal(f"{engine} Nothing was removed, since its containers would stay.")
+    problem = stack.engine_problem()
+    there = {} if problem else found(stack)
+    if problem and shutil.which("docker") and stack.description.exists():
+        raise Refusal(f"{problem} Nothing was removed, since its containers would stay.")
     folder = workspace(stack)
     lines = [f"{kind} {name}" for kind, names in there.items() for name in names]
     lines += [f"folder {path}" for path in (stack.path, folder if with_workspace else None) if path and path.exists()]
@@ -79,34 +79,33 @@ def remove(stack: Stack, with_workspace: bool, dry: bool) -> list[str]:
         if done is not None and done.returncode:
             failures += done.stderr.strip().splitlines()
     if with_workspace and folder:
-        empty(folder)
+        engine.empty(folder)
     if stack.path.exists() and not failures:
         # What tells whose it is goes last, so that a removal that was killed can be run again.
-        empty(stack.path, last=(stack.description.name, "build.yml"))
+        engine.empty(stack.path, last=(stack.description.name, "build.yml"))
     if failures:
         raise Refusal(f"Not all could be removed, and {stack.path} was kept: {'; '.join(failures)}", changed=True)
     return lines
 
 
-def empty(folder: Path, last: tuple[str, ...] = ()) -> None:
-    """Remove a folder, the files ``last`` in it at the end; one that is mounted here is emptied and stays."""
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name in last):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        else:
-            os.unlink(entry.path)
-    if not os.path.ismount(folder):
-        folder.rmdir()
-
-
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """Remove the stack in ``stack_dir`` of ``project``, which ``confirmation`` names again; with ``check`` say what would go."""
+    """Remove the stack in ``stack_dir`` of ``project``, which ``confirmation`` names again; with ``check`` say what would go.
+
+    With ``engine``, an engine of ours that nobody else uses goes too; its base may have been made from one of ``bases``.
+    """
     stack = Stack(question["stack_dir"], question["project"])
     dry = bool(question["check"])
-    if not stack.path.exists() and (stack.engine_problem() or not any(found(stack).values())):
+    there = {} if stack.engine_problem() else found(stack)
+    none = not stack.path.exists() and not any(there.values())
+    record = engine.to_remove(stack, there, question["bases"]) if question["engine"] else {}
+    if none and not record:
         return {"changed": False, "lines": [f"There is no stack in {stack.path}"]}
     check(stack, str(question["confirmation"]), dry)
     lines = remove(stack, bool(question["workspace"]), dry)
+    if record:
+        lines += engine.lines(record)
+        if not dry:
+            engine.remove(record)
     return {"changed": bool(lines), "lines": lines or ["There is nothing to remove"]}
 
 

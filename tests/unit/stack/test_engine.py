@@ -1,0 +1,184 @@
+"""An engine that a deploy installed goes with all that came with it; any other one, and one that somebody else uses, stays."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import engine
+import removal
+from folder import Refusal
+
+FakeDocker = Callable[..., None]
+SIMULATED = """Inst libc6 [2.41-1] (2.41-2 Debian:13 [amd64])
+Inst iptables (1.8 Debian:13 [amd64])
+Inst docker.io (26.1 Debian:13 [amd64]) []
+Conf docker.io (26.1 Debian:13 [amd64])
+"""
+PACKAGES = """installed\tdocker.io\t\t, iptables (>= 1.4), libc6
+installed\tiptables\tfirewall (= 1)\t, libc6
+installed\tlibc6\t\t,
+config-files\told\t\t, docker.io
+"""
+# $STRANGE is asked as a script: it may say what else there is.
+ENGINE = """case "$*" in
+    version*) echo 26.1.5 ;;
+    "ps --all --format {{.Names}} --filter"*) echo ocweb-backend-1 ;;
+    ps*) echo ocweb-backend-1; [ "$STRANGE" != container ] || echo theirs ;;
+    "image ls --format {{.Repository}}:{{.Tag}} {{.ID}}") echo localhost/ocweb/base:1 11; echo "debian:<none> 22"
+        [ "$STRANGE" != image ] || echo "alpine:3 33"; [ "$STRANGE" != stack ] || echo localhost/elsewhere/base:1 11 ;;
+    "image ls"*localhost/ocweb/*) echo localhost/ocweb/base:1 ;;
+    "image inspect"*22) echo '["a"]' ;;
+    "image inspect"*33) echo '["c"]' ;;
+    "image inspect"*) echo '["a", "b"]' ;;
+    "network ls --format {{.Name}}") printf 'bridge\\nhost\\nnone\\n' ;;
+    "volume ls --format {{.Name}}") [ "$STRANGE" != volume ] || echo data ;;
+esac
+echo "docker $@" >>LOG"""
+
+
+@pytest.fixture
+def host(tmp_path: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A host whose engine, packages and folders are fakes; `log` tells what was called."""
+    for name, path in (("RECORD", "ocweb/engine.json"), ("LEFT", "etc/key.json")):
+        monkeypatch.setattr(engine, name, tmp_path / path)
+    monkeypatch.setattr(engine, "DATA", (tmp_path / "data", tmp_path / "none"))
+    monkeypatch.setattr(engine, "LEFT_FOLDERS", (tmp_path / "etc",))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setenv("STRANGE", "")
+    (tmp_path / "stack").mkdir()
+    (tmp_path / "stack/compose.yml").write_text("\nname: ocweb\n", encoding="utf-8")
+    (tmp_path / "packages").write_text(PACKAGES, encoding="utf-8")
+    fake_docker(ENGINE.replace("LOG", str(tmp_path / "log")))
+    fake_docker("true", "dockerd")
+    fake_docker(f"cat {tmp_path}/packages", "dpkg-query")
+    fake_docker("exit 2", "getent")
+    for command in ("dpkg", "systemctl", "service"):
+        fake_docker(f'echo "{command} $@" >>{tmp_path}/log', command)
+    fake_docker('[ "$STRANGE" != namespace ] || echo k8s.io; echo moby', "ctr")
+    return tmp_path
+
+
+def recorded(host: Path, *files: str) -> None:
+    """Write down an engine that is about to come."""
+    simulation = ["printf", "%s", SIMULATED]
+    assert engine.main({"files": list(files), "simulation": simulation}) == {"error": "", "changed": True}
+
+
+def question(host: Path, **other: object) -> dict[str, object]:
+    given = {"stack_dir": str(host / "stack"), "project": "ocweb", "confirmation": "ocweb", "workspace": False, "check": False}
+    return {**given, "engine": True, "bases": [], **other}
+
+
+def test_what_comes_is_written_down_before_it_comes(host: Path) -> None:
+    (host / "there").touch()
+    assert engine.main({"files": [str(host / "there"), str(host / "new")], "simulation": []})["changed"]
+    (host / "new").touch()
+    # The engine came, and what failed after that is run again.
+    (host / "data").mkdir()
+    (host / "data/image").touch()
+    recorded(host, str(host / "new"))
+    assert json.loads(engine.RECORD.read_text(encoding="utf-8")) == {
+        "files": [str(host / "new")],
+        "group": True,
+        "packages": ["docker.io", "iptables"],
+    }
+    assert engine.RECORD.stat().st_mode & 0o777 == 0o644
+    assert engine.main({"files": [], "simulation": []}) == {"error": "", "changed": False}
+
+
+def test_nothing_is_written_down_where_an_engine_was(host: Path) -> None:
+    (host / "data").mkdir()
+    (host / "data/volumes").mkdir()
+    assert engine.main({"files": ["/new"], "simulation": []}) == {"error": "", "changed": False}
+    assert not engine.RECORD.exists()
+
+
+def test_what_cannot_be_installed_is_said(host: Path) -> None:
+    answer = engine.main({"files": [], "simulation": ["sh", "-c", "echo E: Unable to locate package docker.io >&2; exit 100"]})
+    assert "cannot be installed: E: Unable to locate package docker.io" in answer["error"]
+
+
+def test_all_that_came_goes(host: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded(host, str(host / "key"))
+    for file in ("key", "data/image", "etc/key.json"):
+        (host / file).parent.mkdir(exist_ok=True)
+        (host / file).touch()
+    dry = removal.answer(question(host, check=True))
+    assert {"package docker.io", "package iptables", f"folder {host}/data", f"file {host}/key"} <= set(dry["lines"])
+    assert (host / "data/image").exists() and "dpkg" not in (host / "log").read_text(encoding="utf-8")
+    assert removal.answer(question(host))["lines"] == dry["lines"]
+    assert "dpkg --purge docker.io iptables\n" in (host / "log").read_text(encoding="utf-8")
+    assert {path.name for path in host.iterdir()} == {"bin", "log", "packages"}
+    # And again: there is nothing left.
+    fake_docker("exit 127")
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    assert removal.answer(question(host, confirmation=""))["changed"] is False
+
+
+def test_the_packages_that_others_need_stay(host: Path) -> None:
+    recorded(host)
+    with (host / "packages").open("a", encoding="utf-8") as file:
+        file.write("installed\tufw\t\t, nothing | firewall\n")
+    assert "(package iptables stays: ufw needs it)" in removal.answer(question(host))["lines"]
+    assert "dpkg --purge docker.io\n" in (host / "log").read_text(encoding="utf-8")
+
+
+def test_what_something_else_is_there_for_as_well_goes(host: Path) -> None:
+    recorded(host)
+    with (host / "packages").open("a", encoding="utf-8") as file:
+        file.write("installed\tufw\t\t, libc6 | iptables\n")
+    assert "package iptables" in removal.answer(question(host, check=True))["lines"]
+
+
+@pytest.mark.parametrize(
+    ("strange", "words"),
+    [
+        ("container", "container theirs"),
+        ("volume", "volume data"),
+        ("image", r"image alpine:3 \(33\)"),
+        ("stack", r"image localhost/elsewhere/base:1 \(11\)"),
+        ("namespace", "containerd's namespace k8s.io"),
+        ("package", r"package kit \(needs docker.io\)"),
+    ],
+)
+def test_one_that_somebody_else_uses_stays_and_all_of_the_stack(
+    host: Path, monkeypatch: pytest.MonkeyPatch, strange: str, words: str
+) -> None:
+    recorded(host)
+    monkeypatch.setenv("STRANGE", strange)
+    if strange == "package":
+        with (host / "packages").open("a", encoding="utf-8") as file:
+            file.write("installed\tkit\t\tdocker.io, libc6\n")
+    for check in (True, False):
+        with pytest.raises(Refusal, match=f"stack_remove_engine: something else uses the engine: {words}"):
+            removal.answer(question(host, check=check))
+    log = (host / "log").read_text(encoding="utf-8")
+    assert (host / "stack/compose.yml").exists() and " rm " not in log and "dpkg" not in log
+
+
+@pytest.mark.parametrize("case", ["no record", "another engine", "no root", "stopped"])
+def test_one_that_is_not_ours_or_cannot_be_asked_stays(
+    host: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    if case != "no record":
+        recorded(host)
+    if case == "another engine":
+        (host / "packages").write_text("installed\tdocker-ce\t\t,\n", encoding="utf-8")
+    if case == "no root":
+        monkeypatch.setattr("os.geteuid", lambda: 1000)
+    if case == "stopped":
+        fake_docker("exit 1")
+    words = {"no root": "by root alone", "stopped": "does not answer"}.get(case, "not installed by this collection")
+    with pytest.raises(Refusal, match=f"^stack_remove_engine: .*{words}"):
+        removal.answer(question(host))
+    assert (host / "stack/compose.yml").exists()
+
+
+def test_packages_that_do_not_go_keep_the_record(host: Path, fake_docker: FakeDocker) -> None:
+    recorded(host)
+    fake_docker("echo dpkg was locked >&2; exit 2", "dpkg")
+    with pytest.raises(Refusal, match="could not be removed, run again: dpkg was locked"):
+        removal.answer(question(host))
+    assert engine.RECORD.exists()
