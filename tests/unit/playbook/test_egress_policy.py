@@ -15,14 +15,18 @@ GIVEN = {
     "__llm_proxy_egress_never": ["127.0.0.0/8"],
     "__llm_proxy_egress_private": ["10.0.0.0/8"],
     "__stack_host": {"addresses": ["203.0.113.7"]},
+    "__frontend_acme": False,
+    "__frontend_acme_servers": [],
+    "frontend_acme_private": False,
     "backend_egress_hosts": ["github.com"],
 }
+AUTHORITY = {"__frontend_acme": True, "__frontend_acme_servers": [{"hostname": "authority.example", "port": 9443}]}
 
 
-def allowed(policy: str, folder: Path) -> list[str]:
-    """Return the lines of squid.conf that let the tools through."""
+def allowed(policy: str, folder: Path, who: str = "backend", more: dict[str, object] | None = None) -> list[str]:
+    """Return the lines of squid.conf that let the tools, or someone else, through."""
     arguments = f"src={ROOT}/roles/llm_proxy/templates/squid.conf.j2 dest={folder}/squid.conf"
-    variables = json.dumps({**GIVEN, "backend_egress_policy": policy, "ansible_python_interpreter": sys.executable})
+    variables = json.dumps({**GIVEN, **(more or {}), "backend_egress_policy": policy, "ansible_python_interpreter": sys.executable})
     command: list[str | Path] = [Path(sys.executable).with_name("ansible"), "localhost", "-c", "local", "-m", "ansible.builtin.template"]
     subprocess.run([*command, "-a", arguments, "-e", variables], capture_output=True, check=True)
     rendered = (folder / "squid.conf").read_text(encoding="utf-8")
@@ -30,7 +34,7 @@ def allowed(policy: str, folder: Path) -> list[str]:
     assert "http_access deny refused" in rendered
     # One flood must not shut the way out for the other.
     assert re.search(r"^client_ip_max_connections \d+$", rendered, re.M)
-    return re.findall(r"^(?:http_access allow|ssl_bump splice) from_backend ?(.*)$", rendered, re.M)
+    return re.findall(rf"^(?:http_access allow|ssl_bump splice) from_{who} ?(.*)$", rendered, re.M)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +47,13 @@ def allowed(policy: str, folder: Path) -> list[str]:
 )
 def test_the_tools_are_let_through_to_what_the_policy_says(tmp_path: Path, policy: str, lines: list[str]) -> None:
     assert [line.removesuffix(" !private allowed") for line in allowed(policy, tmp_path)] == lines
+
+
+@pytest.mark.parametrize(("private", "never"), [(False, "!private"), (True, "!never")])
+def test_the_gateway_is_let_through_to_who_gives_it_certificates(tmp_path: Path, private: bool, never: str) -> None:
+    given = {**AUTHORITY, "frontend_acme_private": private}
+    assert allowed("none", tmp_path, "gateway", given) == [
+        f"CONNECT authority_1_host authority_1_port {never} allowed",
+        "authority_1_host authority_1_name",
+    ]
+    assert allowed("none", tmp_path, "gateway") == []
