@@ -36,6 +36,11 @@ class Run:
     tasks: list[str]
     changed: list[int]
 
+    @property
+    def shaken(self) -> bool:
+        """Whether the start of the services was disturbed: it is tried again, and may come through."""
+        return self.code != 0 or "FAILED - RETRYING" in self.said
+
     def number(self, name: str, nth: int = 1) -> int:
         """Return the number of the nth task whose name begins so."""
         return [number for number, task in enumerate(self.tasks, 1) if task.startswith(name)][nth - 1]
