@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -36,9 +37,17 @@ def proven_key() -> str:
     return base64.b64encode(hashlib.sha256(base64.b64decode(body)).digest()).decode()
 
 
+def wait_for_addresses() -> None:
+    """Wait until the kernel is done with each IPv6 address: Chromium drops what it is loading when one changes."""
+    tentative, addresses = 0x40, Path("/proc/net/if_inet6")
+    while addresses.exists() and any(int(line.split()[4], 16) & tentative for line in addresses.read_text(encoding="ascii").splitlines()):
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium. Its own sandbox wants more privileges than the container around it has."""
+    wait_for_addresses()
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", *([f"--ignore-certificate-errors-spki-list={proven_key()}"] if TRUST else [])]
         yield playwright.chromium.launch(executable_path="/usr/bin/chromium-headless-shell", args=arguments)
