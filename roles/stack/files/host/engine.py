@@ -19,7 +19,9 @@ RECORD = Path("/var/lib/ocweb/engine.json")
 DATA = (Path("/var/lib/docker"), Path("/var/lib/containerd"))
 # What engines make besides, and leave behind: a file of theirs, and folders as far as nothing else is in them.
 LEFT = Path("/etc/docker/key.json")
-LEFT_FOLDERS = tuple(Path(path) for path in ("/etc/docker", "/opt/containerd/bin", "/opt/containerd/lib", "/opt/containerd"))
+LEFT_FOLDERS = tuple(
+    Path(path) for path in ("/etc/docker", "/etc/cni/net.d", "/etc/cni", "/opt/containerd/bin", "/opt/containerd/lib", "/opt/containerd")
+)
 GROUP = "docker"
 ENGINES = {"docker.io", "docker-ce"}
 # Data of others may lie with these.
