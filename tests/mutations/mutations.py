@@ -301,9 +301,10 @@ MUTATIONS = (
     Mutation(
         *("authority", "the gateway's key may sign for every name", "test_edge.py::test_its_own_authority_is_good_for_its_own_names_alone"),
         server=(
-            "cd gateway/secrets && cp --preserve intermediate.crt /root/kept.crt && openssl req -x509 -key intermediate.key -subj /CN=x"
+            "cd gateway/secrets/internal-* && cp --preserve intermediate.crt /root/kept.crt"
+            " && openssl req -x509 -key intermediate.key -subj /CN=x"
             " -addext basicConstraints=critical,CA:TRUE,pathlen:0 -out intermediate.crt",
-            "cp --preserve /root/kept.crt gateway/secrets/intermediate.crt && rm /root/kept.crt",
+            "cp --preserve /root/kept.crt gateway/secrets/internal-*/intermediate.crt && rm /root/kept.crt",
         ),
         secured=True,
     ),

@@ -20,14 +20,28 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "secrets"
 
 
-def place(folder: Path, files: dict[str, Any] = FILES, names: list[str] | None = None, check: bool = False) -> dict[str, Any]:
-    authority = {"title": "a test", "names": names} if names else None
+def place(
+    folder: Path, files: dict[str, Any] = FILES, names: list[str] | None = None, check: bool = False, kept: tuple[Path, ...] = ()
+) -> dict[str, Any]:
+    authority = {"folder": at(names), "title": "a test", "names": names} if names else None
     ids = {"owner": os.getuid(), "group": os.getgid()}
-    return gateway_files.main({"folder": str(folder), **ids, "check": check, "files": files, "authority": authority})
+    more = {"files": files, "authority": authority, "kept": [str(path) for path in kept]}
+    return gateway_files.main({"folder": str(folder), **ids, "check": check, **more})
+
+
+def at(names: list[str]) -> str:
+    """Name the folder of an authority, as the role does after its names."""
+    return f"internal-{len(names)}"
+
+
+def authority(names: list[str]) -> list[str]:
+    """Return the files of an authority."""
+    return [f"{at(names)}/{name}" for name in gateway_files.AUTHORITY]
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
-    return {path.name: (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) for path in folder.iterdir()}
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) for path in files}
 
 
 def test_files_are_put_once_for_their_owner_alone(folder: Path, tmp_path: Path) -> None:
@@ -40,8 +54,21 @@ def test_files_are_put_once_for_their_owner_alone(folder: Path, tmp_path: Path) 
 
 def test_what_is_no_longer_wanted_goes(folder: Path) -> None:
     place(folder, names=NAMES)
-    assert sorted(place(folder, {})["changed"]) == sorted(["users.json", *gateway_files.AUTHORITY])
-    assert contents(folder) == {}
+    assert sorted(place(folder, {})["changed"]) == sorted(["users.json", *authority(NAMES)])
+    assert list(folder.iterdir()) == []
+
+
+def test_what_an_earlier_deploy_names_stays_until_none_does(folder: Path, tmp_path: Path) -> None:
+    place(folder, names=NAMES)
+    there = contents(folder)
+    caddyfile = tmp_path / "Caddyfile"
+    caddyfile.write_text(f"cert /run/secrets/gateway/{at(NAMES)}/intermediate.crt\n# /run/secrets/gateway/users.json", encoding="utf-8")
+    brought = {"files-1/key.pem": {"text": "a key"}}
+    assert place(folder, brought, kept=(caddyfile, tmp_path / "none"))["changed"] == ["files-1/key.pem"]
+    assert contents(folder) == {**there, "files-1/key.pem": (b"a key", 0o400)}
+    caddyfile.write_text("tls /run/secrets/gateway/files-1/key.pem", encoding="utf-8")
+    assert place(folder, brought, kept=(caddyfile,))["changed"] == sorted([*authority(NAMES), "users.json"])
+    assert contents(folder) == {"files-1/key.pem": (b"a key", 0o400)}
 
 
 def test_a_changed_file_or_mode_is_brought_back(folder: Path) -> None:
@@ -58,7 +85,7 @@ def test_a_changed_file_or_mode_is_brought_back(folder: Path) -> None:
 def test_a_dry_run_changes_nothing_and_says_what_it_would(folder: Path, missing: bool) -> None:
     folder.rmdir() if missing else None
     said = place(folder, names=NAMES, check=True)
-    assert set(said["changed"]) == {"users.json", *gateway_files.AUTHORITY}
+    assert set(said["changed"]) == {"users.json", *authority(NAMES)}
     assert said["root"] == ""
     assert not folder.exists() or contents(folder) == {}
 
@@ -74,7 +101,7 @@ def test_an_authority_stays_until_its_names_change(folder: Path) -> None:
     assert "BEGIN CERTIFICATE" in root
     again = place(folder, names=NAMES)
     assert (again["changed"], again["root"]) == ([], root)
-    (folder / "intermediate.key").unlink()
+    (folder / at(NAMES) / "intermediate.key").unlink()
     assert place(folder, names=NAMES)["root"] != root
 
 
@@ -108,11 +135,11 @@ def issued(folder: Path, name: str) -> str:
 )
 def test_a_stolen_key_is_good_for_the_servers_own_names_alone(folder: Path, name: str, verdict: str) -> None:
     place(folder, names=NAMES)
-    assert verdict in issued(folder, name)
+    assert verdict in issued(folder / at(NAMES), name)
 
 
 def test_the_roots_key_is_nowhere(folder: Path) -> None:
     before = set(Path("/dev/shm").iterdir())
     place(folder, names=NAMES)
     assert set(Path("/dev/shm").iterdir()) <= before
-    assert {path.name for path in folder.iterdir()} == {"users.json", *gateway_files.AUTHORITY}
+    assert set(contents(folder)) == {"users.json", *authority(NAMES)}

@@ -2,11 +2,12 @@
 
 Called as ``python3 -c THIS`` with one JSON object on standard input:
 ``folder``, ``owner`` and ``group`` (ids), ``check`` (true: change nothing),
-``files`` ({name: {"text"} or {"path" on the host}}: the folder holds these and no others),
-``authority`` (a name for people, and the DNS names and IPv4 addresses that it is for; null for none).
+``files`` ({name: {"text"} or {"path" on the host}}: the folder holds these),
+``authority`` (the ``folder`` in it that is for one, a ``title`` for people, and the ``names`` and addresses that it is for; or null),
+``kept`` (files on the host: what one of them names stays, since an earlier deploy may come back; all else goes).
 
-An authority is made once for its names, and again when they change: a root whose key exists only while it signs the intermediate
-that the gateway signs with. Both are constrained to the names, so that a stolen key is good for nothing else where the root is trusted.
+An authority is made once: a root whose key exists only while it signs the intermediate that the gateway signs with. Both are constrained
+to the names, so that a stolen key is good for nothing else where the root is trusted.
 
 Prints {"changed": names, "root": the root's PEM or "", "fingerprint": of all that the gateway has to be started anew for}.
 """
@@ -19,13 +20,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 DAYS = 3650
-# Read again while it runs, or read by nobody but this.
-READ_ANEW = ("users.json", "authority.json")
-AUTHORITY = ("authority.json", "root.crt", "intermediate.crt", "intermediate.key")
+# Read again while it runs.
+READ_ANEW = ("users.json",)
+AUTHORITY = ("root.crt", "intermediate.crt", "intermediate.key")
 REQUEST = """[req]
 distinguished_name = name
 prompt = no
@@ -69,13 +71,7 @@ def made(authority: dict[str, Any]) -> dict[str, bytes]:
         signer = ("-CA", "root.crt", "-CAkey", "root.key", "-set_serial", "2", "-days", str(DAYS - 1))
         extensions = ("-extfile", "intermediate.conf", "-extensions", "intermediate")
         openssl("x509", "-req", "-in", "intermediate.csr", *signer, *extensions, "-out", "intermediate.crt")
-        found = {name: Path(folder, name).read_bytes() for name in AUTHORITY[1:]}
-    return {"authority.json": note(authority), **found}
-
-
-def note(authority: dict[str, Any]) -> bytes:
-    """Return what is written down of what an authority was made for."""
-    return json.dumps({"names": sorted(authority["names"])}).encode()
+        return {name: Path(folder, name).read_bytes() for name in AUTHORITY}
 
 
 def wanted(question: dict[str, Any], folder: Path) -> dict[str, bytes]:
@@ -85,16 +81,25 @@ def wanted(question: dict[str, Any], folder: Path) -> dict[str, bytes]:
         for name, source in question["files"].items()
     }
     if authority := question["authority"]:
-        there = {name: (folder / name).read_bytes() for name in AUTHORITY if (folder / name).exists()}
-        if there.get("authority.json") == note(authority) and len(there) == len(AUTHORITY):
-            files |= there
-        else:
-            files |= dict.fromkeys(AUTHORITY, b"") if question["check"] else made(authority)
+        place = authority["folder"]
+        found = {name: (folder / place / name).read_bytes() for name in AUTHORITY if (folder / place / name).exists()}
+        if len(found) < len(AUTHORITY):
+            found = dict.fromkeys(AUTHORITY, b"") if question["check"] else made(authority)
+        files |= {f"{place}/{name}": data for name, data in found.items()}
     return files
+
+
+def kept(question: dict[str, Any], names: Iterable[str]) -> set[str]:
+    """Return those of the names that an earlier deploy's files speak of, by themselves or by their folder."""
+    texts = [Path(path).read_text(encoding="utf-8") for path in question["kept"] if Path(path).exists()]
+    return {name for name in names if any(f"/{name.partition('/')[0]}" in text for text in texts)}
 
 
 def put(path: Path, data: bytes, owner: int, group: int) -> None:
     """Write a file for its owner's eyes alone, as a whole or not at all."""
+    if not path.parent.exists():
+        path.parent.mkdir(mode=0o700)
+        os.chown(path.parent, owner, group)
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as file:
@@ -107,27 +112,29 @@ def main(question: dict[str, Any]) -> dict[str, Any]:
     """Do it, and return what is printed."""
     folder, owner, group = Path(question["folder"]), int(question["owner"]), int(question["group"])
     files = wanted(question, folder)
-    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    there = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if not path.is_dir()} if folder.is_dir() else {}
 
-    def right(path: Path, data: bytes) -> bool:
-        status = path.stat() if path in there else None
+    def right(name: str, data: bytes) -> bool:
+        status = there[name].stat() if name in there else None
         return (
             status is not None
             and (status.st_uid, status.st_gid, status.st_mode & 0o777) == (owner, group, 0o400)
-            and path.read_bytes() == data
+            and there[name].read_bytes() == data
         )
 
-    changed = [name for name, data in files.items() if not right(folder / name, data)]
-    gone = [path.name for path in there if path.name not in files]
+    changed = [name for name, data in files.items() if not right(name, data)]
+    gone = sorted(there.keys() - files.keys() - kept(question, there))
     if not question["check"]:
         for name in changed:
             put(folder / name, files[name], owner, group)
         for name in gone:
-            (folder / name).unlink()
+            there[name].unlink()
+            if there[name].parent != folder and not os.listdir(there[name].parent):
+                there[name].parent.rmdir()
     seen = b"\n".join(hashlib.sha256(name.encode() + data).digest() for name, data in sorted(files.items()) if name not in READ_ANEW)
     return {
         "changed": changed + gone,
-        "root": files.get("root.crt", b"").decode(),
+        "root": next((data.decode() for name, data in files.items() if name.endswith("/root.crt")), ""),
         "fingerprint": hashlib.sha256(seen).hexdigest()[:12],
     }
 
