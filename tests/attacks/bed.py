@@ -164,14 +164,16 @@ class Neighbour(Companion):
         return self.run("curl", "--silent", "--include", "--max-time", str(timeout), f"http://{host}:{port}/probe").stdout
 
 
-def deploy(scenario: Path, variables: dict[str, object], *options: str) -> "subprocess.CompletedProcess[str]":
-    """Deploy to a Molecule scenario's server with other variables, and without the audit at the end.
+def deploy(
+    scenario: Path, variables: dict[str, object], *options: str, play: str | Path = "converge.yml"
+) -> "subprocess.CompletedProcess[str]":
+    """Deploy to a Molecule scenario's server with other variables, by one of its plays or another, and without the audit at the end.
 
     What was said comes back in `stdout`, in one line.
     """
     playbook = Path(sys.executable).with_name("ansible-playbook")
     settings: list[str | Path] = ["--inventory", scenario / "inventory", "--extra-vars", json.dumps({"stack_verify": False, **variables})]
-    command: list[str | Path] = [playbook, *settings, *options, scenario / "converge.yml"]
+    command: list[str | Path] = [playbook, *settings, *options, scenario / play]
     plain = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
     done = subprocess.run(command, env=plain, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     done.stdout = " ".join(done.stdout.split())

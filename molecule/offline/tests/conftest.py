@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "tests/attacks"))
 
 from stack import Stack  # noqa: E402
 
-__all__ = ["BUNDLE", "Stack", "deploy"]
+__all__ = ["BUNDLE", "ROOT", "SCENARIO", "Stack", "deploy"]
 
 
 @pytest.fixture(scope="module")
