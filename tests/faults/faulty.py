@@ -41,10 +41,6 @@ class Run:
         """Whether the start of the services was disturbed: it is tried again, and may come through."""
         return self.code != 0 or "FAILED - RETRYING" in self.said
 
-    def number(self, name: str, nth: int = 1) -> int:
-        """Return the number of the nth task whose name begins so."""
-        return [number for number, task in enumerate(self.tasks, 1) if task.startswith(name)][nth - 1]
-
 
 def changes() -> dict[str, object]:
     """Return variables, others each time, that give every kind of step something to do: configurations, a key, a description, restarts."""
@@ -57,8 +53,8 @@ def changes() -> dict[str, object]:
     }
 
 
-def disturbed(folder: Path, number: int, deed: str, variables: dict[str, object]) -> Run:
-    """Deploy, and disturb the task of this number; 0 is none. See callbacks/disturbed_at.py."""
+def disturbed(folder: Path, at: int | str, deed: str, variables: dict[str, object]) -> Run:
+    """Deploy, and disturb the task of this number, or whose name begins so; 0 is none. See callbacks/disturbed_at.py."""
     written = folder / "tasks"
     command: list[str | Path] = [Path(sys.executable).with_name("ansible-playbook"), "--inventory", SCENARIO / "inventory"]
     environment = {
@@ -66,7 +62,7 @@ def disturbed(folder: Path, number: int, deed: str, variables: dict[str, object]
         "ANSIBLE_CALLBACK_PLUGINS": str(CALLBACKS),
         "ANSIBLE_CALLBACKS_ENABLED": "disturbed_at",
         "ANSIBLE_NOCOLOR": "1",
-        "OCWEB_AT": str(number),
+        "OCWEB_AT": str(at),
         "OCWEB_DEED": deed,
         "OCWEB_TASKS": str(written),
     }

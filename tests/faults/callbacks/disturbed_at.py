@@ -1,4 +1,4 @@
-"""An Ansible callback that disturbs the run at its task number OCWEB_AT, as OCWEB_DEED says.
+"""An Ansible callback that disturbs the run at its task number OCWEB_AT, or at the task whose name begins so, as OCWEB_DEED says.
 
 kill        the whole run is killed, without warning, a moment after the task has begun
 connection  only what carries the task to the server is killed, as soon as it is there
@@ -84,7 +84,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         """Count up, and disturb the one that is meant."""
         self.tasks.append({"name": task.get_name(), "changed": False})
         self.write()
-        if len(self.tasks) != int(os.environ["OCWEB_AT"]):
+        if not task.get_name().startswith(at := os.environ["OCWEB_AT"]) and str(len(self.tasks)) != at:
             return
         deed = os.environ["OCWEB_DEED"]
         if deed in DEEDS:
