@@ -41,7 +41,7 @@ def test_a_connection_that_dies_while_services_start_leaves_one_of_both(stack: S
 
 
 @pytest.mark.parametrize("task", ["Write what the images", "Build the images"])
-def test_a_build_that_is_killed_is_made_good_by_the_next_deploy(stack: Stack, whole: Run, tmp_path: Path, task: str) -> None:
+def test_a_build_that_is_killed_is_made_good_by_the_next_deploy(stack: Stack, tmp_path: Path, task: str) -> None:
     image = stack.container("gateway")["Config"]["Image"]
     stack.server.check_output("docker tag %s kept && docker rmi %s", image, image)
     run = disturbed(tmp_path, f"stack : {task}", "kill", {})
