@@ -101,7 +101,7 @@ test-faults: .venv/test.stamp ## deploys that are killed at each of their tasks,
 test-mutations: .venv/test.stamp ## take each protection away, and see that the attack on it succeeds (about 12 minutes)
 	tests/molecule mutations
 
-bench: bench-stack bench-rotation bench-lifecycle ## measure all three
+bench: bench-stack bench-rotation bench-lifecycle bench-development ## measure all of them
 
 bench-stack: .venv/deploy.stamp ## measure the deployed stack: start times, sizes, memory, a re-run
 	tests/bench $(INVENTORY)
@@ -113,6 +113,10 @@ bench-rotation: .venv/test.stamp ## measure 20 rotations under 10,000 requests, 
 bench-lifecycle: .venv/test.stamp ## measure a rollback, a backup and a removal, on a bare server
 	tests/molecule lifecycle
 	cat artifacts/lifecycle.md
+
+bench-development: .venv/test.stamp ## measure an edit until the browser shows it, on a bare server
+	tests/molecule dev
+	cat artifacts/development.md
 
 test-rotation: .venv/test.stamp ## keys that rotate under load, on a bare server in a fake internet (part of test-isolation)
 	tests/molecule rotation
