@@ -82,5 +82,7 @@ def serves(stack: Stack) -> bool:
 
 def healthy(service: str) -> None:
     """Wait until a service is healthy."""
-    state = f"docker inspect -f '{{{{.State.Health.Status}}}}' ocweb-{service}-1"
+    # By its label: of a start that was cut off, a container may have kept another name.
+    ids = f"docker ps --all --quiet --filter label=com.docker.compose.project=ocweb --filter label=com.docker.compose.service={service}"
+    state = f"docker inspect -f '{{{{.State.Health.Status}}}}' $({ids})"
     SERVER.output(f'until [ "$({state})" = healthy ]; do sleep 0.2; done', timeout=240)
