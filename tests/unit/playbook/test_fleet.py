@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def test_each_host_is_told_what_is_wrong_with_it(tmp_path: Path, closed_port: in
     same = {"stack_dir": f"{tmp_path}/same"}
     code, said = deploy(tmp_path, {"away": away, "one": same, "again": same})
     assert code != 0
-    assert "away : ok=2 changed=0 unreachable=1" in said
+    assert re.search(r"away : ok=\d+ changed=0 unreachable=1", said)
     for name, other in (("one", "again"), ("again", "one")):
         assert f"fatal: [{name}]: FAILED!" in said
         assert f"stack_dir: {other} is the same server, with the same folder {tmp_path}/same" in said
