@@ -81,6 +81,15 @@ def test_a_changed_file_or_mode_is_brought_back(folder: Path) -> None:
     assert contents(folder) == {"users.json": (b"{}", 0o400)}
 
 
+def test_a_folder_that_its_owner_cannot_enter_is_brought_back(folder: Path) -> None:
+    brought = {"files-1/key.pem": {"text": "a key"}}
+    place(folder, brought)
+    (folder / "files-1").chmod(0o755)
+    assert place(folder, brought)["changed"] == ["files-1/key.pem"]
+    assert stat.S_IMODE((folder / "files-1").stat().st_mode) == 0o700
+    assert place(folder, brought)["changed"] == []
+
+
 @pytest.mark.parametrize("missing", [False, True])
 def test_a_dry_run_changes_nothing_and_says_what_it_would(folder: Path, missing: bool) -> None:
     folder.rmdir() if missing else None

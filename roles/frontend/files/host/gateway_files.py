@@ -97,9 +97,6 @@ def kept(question: dict[str, Any], names: Iterable[str]) -> set[str]:
 
 def put(path: Path, data: bytes, owner: int, group: int) -> None:
     """Write a file for its owner's eyes alone, as a whole or not at all."""
-    if not path.parent.exists():
-        path.parent.mkdir(mode=0o700)
-        os.chown(path.parent, owner, group)
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as file:
@@ -114,18 +111,24 @@ def main(question: dict[str, Any]) -> dict[str, Any]:
     files = wanted(question, folder)
     there = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if not path.is_dir()} if folder.is_dir() else {}
 
+    def its_owners(path: Path, mode: int) -> bool:
+        status = path.stat()
+        return (status.st_uid, status.st_gid, status.st_mode & 0o777) == (owner, group, mode)
+
     def right(name: str, data: bytes) -> bool:
-        status = there[name].stat() if name in there else None
-        return (
-            status is not None
-            and (status.st_uid, status.st_gid, status.st_mode & 0o777) == (owner, group, 0o400)
-            and there[name].read_bytes() == data
-        )
+        path = there.get(name)
+        if path is None or not its_owners(path, 0o400) or path.read_bytes() != data:
+            return False
+        return path.parent == folder or its_owners(path.parent, 0o700)
 
     changed = [name for name, data in files.items() if not right(name, data)]
     gone = sorted(there.keys() - files.keys() - kept(question, there))
     if not question["check"]:
         for name in changed:
+            if (place := (folder / name).parent) != folder:
+                place.mkdir(exist_ok=True)
+                place.chmod(0o700)
+                os.chown(place, owner, group)
             put(folder / name, files[name], owner, group)
         for name in gone:
             there[name].unlink()
