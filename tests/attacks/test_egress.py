@@ -9,7 +9,7 @@ import bed as world
 import pytest
 from bed import Internet, Server
 from stack import Stack
-from suite import bed, control, thorough
+from suite import bed, control, secured, thorough
 
 # Refusals: a tunnel's, a request's.
 TUNNEL_REFUSED = "407"
@@ -67,6 +67,7 @@ def test_the_proxy_is_not_let_through_to_another_port_of_its_provider(stack: Sta
 
 
 @control("egress-providers", "egress-tls-name")
+@secured
 def test_the_gateway_is_let_through_to_its_certificate_authority_alone(stack: Stack) -> None:
     """Asks for tunnels to the authority, by another name inside TLS too, to its other ports, and to others."""
     if not stack.acme:
