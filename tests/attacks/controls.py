@@ -76,6 +76,7 @@ CONTROLS = tuple(
         ("host-check", "A foreign Host is refused", "a page could rebind its name to this server and command the agent"),
         ("origin-check", "A foreign Origin is refused", "any page that you visit could command the agent"),
         ("site-check", "Another site's links lead to the front page alone", "a link could command the agent"),
+        ("carried", "What shows who you are elsewhere goes no further", "the agent could be you at other services of the same name"),
         ("content-policy", "The page fetches nothing from elsewhere", "what the agent writes could make your browser carry the work away"),
         ("tls", "TLS alone is spoken, with a certificate of its own names", "whoever is on the way could read and change everything"),
         (

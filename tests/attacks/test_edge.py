@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 from stack import Stack
-from suite import bed, control, secured
+from suite import bed, control, plain, secured
 
 
 def origin(stack: Stack) -> str:
@@ -130,6 +130,30 @@ def test_an_image_or_link_that_a_browser_says_nothing_about_commands_nothing(sta
     paths = ["_serverFn/x", "%5FserverFn/x", "//_serverFn/x", "x/../_serverFn/x", "_SERVERFN/x"]
     assert stack.statuses([call(stack, "--path-as-is", path=path) for path in paths]) == ["403"] * len(paths)
     assert stack.from_server(*call(stack, "--header", "X-Tsr-Redirect: manual", path="_serverFn/x")) not in ("403", "000")
+
+
+ECHO = "Bun.serve({hostname: 'frontend-web', port: 3000, fetch: asked => Response.json([...asked.headers])})"
+CARRIED = ("Cookie: other_service=carried", "Authorization: Basic carried", "X-Ocweb-Proxy: carried", "X-Forwarded-Email: carried")
+
+
+@control("carried")
+@bed
+@plain
+def test_what_a_browser_carries_for_others_goes_no_further(stack: Stack) -> None:
+    """Puts in the frontend's place what says what it gets, and calls with what shows who someone is elsewhere."""
+    override = f"{stack.folder}/echo.yml"
+    described = json.dumps({"services": {"frontend": {"command": ["bun", "--eval", ECHO]}}})
+    stack.server.check_output(f"printf %s {shlex.quote(described)} >{override}")
+    try:
+        stack.compose(f"--file {override} up --detach --wait --timeout 5 frontend")
+        headers = [word for header in CARRIED for word in ("--header", header)]
+        said = stack.server.check_output(shlex.join(["curl", "--silent", *call(stack, "--header", "X-Mine: kept", *headers)]))
+    finally:
+        stack.compose("up --detach --wait --timeout 5 frontend")
+        stack.server.check_output(f"rm {override}")
+        stack.refresh()
+    assert ["x-mine", "kept"] in json.loads(said)
+    assert "carried" not in said
 
 
 @control("content-policy")

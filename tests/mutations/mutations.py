@@ -277,6 +277,10 @@ MUTATIONS = (
     gateway("origin-check", "foreign_origin", "test_edge.py::test_another_origins_page_is_refused"),
     gateway("site-check", "cross_site", "test_edge.py::test_another_sites_request_without_an_origin_is_refused"),
     Mutation(
+        *("carried", "the gateway hands cookies on", "test_edge.py::test_what_a_browser_carries_for_others_goes_no_further", "gateway"),
+        edits=((CADDYFILE, "header_up -Cookie", "header_up -Cookies"),),
+    ),
+    Mutation(
         *(
             "content-policy",
             "the gateway says nothing of what a page may fetch",

@@ -1,70 +1,12 @@
 """The login as Caddy speaks with it."""
 
-import http.client
 import json
 import re
-import threading
-from collections.abc import Iterator
-from pathlib import Path
-from typing import cast
-from urllib.parse import urlencode
 
 import pytest
+from login_bed import PASSWORD, Caddy, cookie
 
-import login
 import passwords
-
-PASSWORD = "correct horse battery"
-ADDRESS = {"X-Forwarded-For": "192.0.2.7"}
-
-
-@pytest.fixture
-def stored(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A hash that costs next to nothing, as all do from then on."""
-    monkeypatch.setattr(passwords, "LOG_BLOCKS", 1)
-    return passwords.hashed(PASSWORD)
-
-
-class Caddy:
-    """What calls the login."""
-
-    def __init__(self, port: int, users: Path, handler: type[login.Handler]) -> None:
-        self.port = port
-        self.users = users
-        self.handler = handler
-
-    def call(
-        self, method: str, path: str, headers: dict[str, str] | None = None, body: str | None = None
-    ) -> tuple[int, dict[str, str], str]:
-        """Return status, headers and text of an answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode()
-
-    def log_in(self, name: str = "dev", password: str = PASSWORD, address: str = "192.0.2.7") -> tuple[int, dict[str, str], str]:
-        return self.call("POST", "/-/login", {"X-Forwarded-For": address}, urlencode({"name": name, "password": password}))
-
-    def check(self, cookie: str = "", **headers: str) -> int:
-        return self.call("GET", "/check", {"Cookie": cookie, **headers})[0]
-
-
-@pytest.fixture
-def caddy(tmp_path: Path, stored: str) -> Iterator[Caddy]:
-    users = tmp_path / "users.json"
-    users.write_text(json.dumps({"dev": stored, "weak": "$2b$10$" + "a" * 53}), encoding="utf-8")
-    server = login.served(users, tmp_path / "sessions.json", 1, ("127.0.0.1", 0))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    handler = cast("type[login.Handler]", server.RequestHandlerClass)
-    yield Caddy(server.server_address[1], users, handler)
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def cookie(headers: dict[str, str]) -> str:
-    return headers["set-cookie"].partition(";")[0]
 
 
 def test_who_logs_in_is_let_through_until_logging_out(caddy: Caddy) -> None:

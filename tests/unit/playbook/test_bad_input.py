@@ -336,6 +336,31 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ['frontend_redirect_port: "http" is not a port'],
         ],
     ),
+    "proxy": (
+        {
+            "frontend_proxy_secret": "too short for a secret",
+            "frontend_proxy_user_header": "Remote User",
+            "frontend_port": "39977",
+        },
+        [
+            ["frontend_proxy_secret: it is not 32 to 256 letters, digits and + / = _ ~ . - (not shown)"],
+            ["frontend_proxy_secret: no proxy may use it. Name the proxy's address in frontend_trusted_proxies"],
+            ["frontend_proxy_secret: it would cross the network in the clear. Set frontend_tls"],
+            ['frontend_proxy_user_header: "Remote User" is not a header that names people'],
+        ],
+    ),
+    "proxy_header": (
+        {
+            "frontend_listen_address": "0.0.0.0",
+            "frontend_hosts": ["code.example.org"],
+            "frontend_tls": "internal",
+            "frontend_trusted_proxies": ["192.168.1.10"],
+            "frontend_proxy_secret": "a-secret-that-a-proxy-shows-12345",
+            "frontend_proxy_user_header": "Cookie",
+            "frontend_port": "39976",
+        },
+        [['frontend_proxy_user_header: "Cookie" is not a header that names people']],
+    ),
     "redirect_without_tls": (
         {"frontend_redirect_port": "39984", "frontend_port": "39985"},
         [["frontend_redirect_port: 39984 would lead to https, and frontend_tls is none"]],

@@ -26,7 +26,7 @@ from typing import Any
 
 DAYS = 3650
 # Read again while it runs.
-READ_ANEW = ("users.json",)
+READ_ANEW = ("users.json", "proxy.sha256")
 AUTHORITY = ("root.crt", "intermediate.crt", "intermediate.key")
 REQUEST = """[req]
 distinguished_name = name

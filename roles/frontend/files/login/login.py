@@ -22,6 +22,7 @@ from attempts import Attempts, caller, neighbourhood
 from certificates import missing_certificates
 from login_sessions import Sessions, digest
 from passwords import fits, hashed, too_weak
+from vouching import Voucher
 
 # Browsers take a cookie of this prefix from this host alone, over TLS alone.
 COOKIE = "__Host-ocweb"
@@ -106,6 +107,8 @@ class Handler(BaseHTTPRequestHandler):
     lifetime: int
     # The networks of proxies in front whose word on an address counts.
     trusted: Sequence[str] = ()
+    # The proxy in front that asks people who they are, if one does.
+    voucher: Voucher | None = None
     # The names that the gateway is to have certificates for, and where it shows them.
     names: Sequence[str] = ()
     gateway: tuple[str, int] = ("", 0)
@@ -115,6 +118,8 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path == "/health":
             self.login.users.now()
+            if self.voucher:
+                self.voucher.digest()
             missing = missing_certificates(self.names, self.gateway)
             self.answer(HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK, f"no certificate: {missing}" if missing else "ok")
         elif path == "/check":
@@ -141,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def check(self) -> None:
         """Tell Caddy whether a request comes from someone who is logged in; people are led to the login, programs told."""
-        if self.user():
+        if self.vouched() or self.user():
             self.answer(HTTPStatus.NO_CONTENT, "")
         elif self.headers.get("X-Forwarded-Method") == "GET" and "text/html" in self.headers.get("Accept", ""):
             self.lead("/-/login")
@@ -160,17 +165,21 @@ class Handler(BaseHTTPRequestHandler):
             self.page(HTTPStatus.FORBIDDEN, "Name or password is wrong.")
 
     def page(self, status: HTTPStatus = HTTPStatus.OK, message: str = "", *headers: tuple[str, str]) -> None:
-        """Show the login, or to whom it is done, the way out."""
+        """Show the login, or to whom it is done, the way out; where a proxy in front asks, that it does."""
         user = self.user()
         text = PAGE.read_text(encoding="utf-8")
-        kept = "out" if user else "in"
-        text = re.sub(r"<!-- (in|out) -->(.*?)<!-- end -->", lambda part: part[2] if part[1] == kept else "", text, flags=re.S)
+        kept = "elsewhere" if self.vouched() or (self.voucher and not self.login.users.now()) else "out" if user else "in"
+        text = re.sub(r"<!-- (in|out|elsewhere) -->(.*?)<!-- end -->", lambda part: part[2] if part[1] == kept else "", text, flags=re.S)
         text = text.replace("MESSAGE", html.escape(message)).replace("USER", html.escape(user or ""))
         self.answer(status, text, ("Content-Type", "text/html; charset=utf-8"), *headers)
 
     def user(self) -> str | None:
         """Return who is logged in."""
         return self.login.sessions.user(self.token(), self.login.users.now())
+
+    def vouched(self) -> str | None:
+        """Return whom a proxy in front vouches for."""
+        return self.voucher.user(self.headers) if self.voucher else None
 
     def token(self) -> str:
         """Return the session's token that the browser sent."""
@@ -230,7 +239,9 @@ if __name__ == "__main__":
     proxies = os.environ.get("OCWEB_TRUSTED_PROXIES", "").split()
     days = float(os.environ["OCWEB_SESSION_DAYS"])
     names = os.environ.get("OCWEB_CERTIFICATES", "").split()
+    users = Path(sys.argv[1])
+    said_in = os.environ.get("OCWEB_PROXY_USER_HEADER")
+    voucher = Voucher(users.with_name("proxy.sha256"), said_in, proxies) if said_in else None
     at = ("127.0.0.1", 2021)
-    served(
-        Path(sys.argv[1]), folder / "sessions.json", days, at, trusted=proxies, names=names, gateway=("gateway-edge", 3000)
-    ).serve_forever()
+    more = {"trusted": proxies, "voucher": voucher, "names": names, "gateway": ("gateway-edge", 3000)}
+    served(users, folder / "sessions.json", days, at, **more).serve_forever()
