@@ -45,7 +45,7 @@ def test_its_playbook_runs_from_any_folder(environment: dict[str, str], tmp_path
     run = subprocess.run(
         [
             *(BIN / "ansible-playbook", "ocweb.stack.site", "--check", "--tags=check", "--inventory=localhost,", "--connection=local"),
-            *("-e", f"ansible_python_interpreter={sys.executable}", "-e", f"stack_dir={tmp_path}/stack", "-e", "frontend_port=39998"),
+            *("-e", f"ansible_python_interpreter={sys.executable}", "-e", f"stack_dir={tmp_path}/stack", "-e", "frontend_port=29998"),
         ],
         cwd=tmp_path,
         env=environment,

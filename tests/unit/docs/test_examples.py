@@ -56,7 +56,7 @@ def outcome(engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[
         if given.get("frontend_tls") == "files":
             given["frontend_tls_certificate"], given["frontend_tls_key"] = certificate(folder, given["frontend_hosts"])
         hosts[name] = {"stack_dir": str(folder / name), **given}
-    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "frontend_port": 39999, **VAULT}
+    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "frontend_port": 29999, **VAULT}
     common["stack_check_network"] = False  # their mirrors are examples
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
     run = subprocess.run(

@@ -272,15 +272,15 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         ],
     ),
     "address_without_tls": (
-        {"frontend_listen_address": "::", "frontend_users": {"dev": HASH}, "frontend_port": "39980"},
+        {"frontend_listen_address": "::", "frontend_users": {"dev": HASH}, "frontend_port": "29980"},
         [["frontend_listen_address: :: is not a loopback address", "no TLS (frontend_tls) in front"], ["frontend_users: a password would"]],
     ),
     "address_without_login": (
-        {"frontend_listen_address": "0.0.0.0", "frontend_tls": "internal", "frontend_port": "39981"},
+        {"frontend_listen_address": "0.0.0.0", "frontend_tls": "internal", "frontend_port": "29981"},
         [["frontend_listen_address: 0.0.0.0 is not a loopback address", "no login (frontend_users) in front"]],
     ),
     "address_without_name": (
-        {"frontend_listen_address": "0.0.0.0", "frontend_tls": "internal", "frontend_users": {"dev": HASH}, "frontend_port": "39982"},
+        {"frontend_listen_address": "0.0.0.0", "frontend_tls": "internal", "frontend_users": {"dev": HASH}, "frontend_port": "29982"},
         [["frontend_hosts: it is empty, and frontend_listen_address is 0.0.0.0"]],
     ),
     "address_malformed": ({"frontend_listen_address": "eth0"}, [['frontend_listen_address: "eth0" is not an address']]),
@@ -295,7 +295,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             "frontend_session_days": "0",
             "frontend_hsts_days": "-1",
             "frontend_redirect_port": "http",
-            "frontend_port": "39983",
+            "frontend_port": "29983",
             "frontend_trusted_proxies": [
                 "192.168.1.300",
                 "0.0.0.0/0",
@@ -340,7 +340,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         {
             "frontend_proxy_secret": "too short for a secret",
             "frontend_proxy_user_header": "Remote User",
-            "frontend_port": "39977",
+            "frontend_port": "29977",
         },
         [
             ["frontend_proxy_secret: it is not 32 to 256 letters, digits and + / = _ ~ . - (not shown)"],
@@ -357,24 +357,24 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             "frontend_trusted_proxies": ["192.168.1.10"],
             "frontend_proxy_secret": "a-secret-that-a-proxy-shows-12345",
             "frontend_proxy_user_header": "Cookie",
-            "frontend_port": "39976",
+            "frontend_port": "29976",
         },
         [['frontend_proxy_user_header: "Cookie" is not a header that names people']],
     ),
     "redirect_without_tls": (
-        {"frontend_redirect_port": "39984", "frontend_port": "39985"},
-        [["frontend_redirect_port: 39984 would lead to https, and frontend_tls is none"]],
+        {"frontend_redirect_port": "29984", "frontend_port": "29985"},
+        [["frontend_redirect_port: 29984 would lead to https, and frontend_tls is none"]],
     ),
     "redirect_twice": (
-        {"frontend_redirect_port": "39986", "frontend_port": "39986", "frontend_tls": "internal"},
-        [["frontend_redirect_port: 39986 is frontend_port, too"]],
+        {"frontend_redirect_port": "29986", "frontend_port": "29986", "frontend_tls": "internal"},
+        [["frontend_redirect_port: 29986 is frontend_port, too"]],
     ),
     "redirect_taken": (
-        {"frontend_redirect_port": "{port}", "frontend_port": "39987", "frontend_tls": "internal"},
+        {"frontend_redirect_port": "{port}", "frontend_port": "29987", "frontend_tls": "internal"},
         [["frontend_redirect_port: port {port} on 127.0.0.1 is used by", "(process {pid})"]],
     ),
     "certificate_missing": (
-        {"frontend_tls": "files", "frontend_tls_certificate": "/no/such.pem", "frontend_port": "39988"},
+        {"frontend_tls": "files", "frontend_tls_certificate": "/no/such.pem", "frontend_port": "29988"},
         [["frontend_tls_certificate: /no/such.pem on the host cannot be read"], ["frontend_tls_key: it is missing"]],
     ),
     "acme": (
@@ -383,13 +383,13 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             "frontend_hosts": ["code.example.org", "192.0.2.7"],
             "frontend_acme_directory": "http://acme.example.org/directory",
             "frontend_acme_email": "me",
-            "frontend_port": "39978",
+            "frontend_port": "29978",
         },
         [
             ['frontend_acme_directory: "http://acme.example.org/directory" is not the address of a directory'],
             ['frontend_acme_email: "me" is not an address to write to'],
             ["frontend_tls: acme wants a gateway that the authority can reach, and frontend_listen_address is 127.0.0.1"],
-            ["frontend_port: it is 39978, and an authority asks at port 443, or 80 (frontend_redirect_port)"],
+            ["frontend_port: it is 29978, and an authority asks at port 443, or 80 (frontend_redirect_port)"],
             ["frontend_hosts: an authority gives certificates for names, and 192.0.2.7 is an address"],
         ],
     ),
@@ -400,13 +400,13 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             "frontend_hosts": ["code.example.org"],
             "frontend_acme_directory": "https://10.0.0.7:9000/acme/home/directory",
             "frontend_users": {"dev": HASH},
-            "frontend_port": "39979",
+            "frontend_port": "29979",
             "frontend_redirect_port": "80",
         },
         [["frontend_acme_directory: 10.0.0.7 is at a private address. If that is your own authority, set frontend_acme_private"]],
     ),
     "source": (
-        {"frontend_source": {"git": "https://you:token@example.com/x", "commit": "0" * 40}, "frontend_port": "39996"},
+        {"frontend_source": {"git": "https://you:token@example.com/x", "commit": "0" * 40}, "frontend_port": "29996"},
         [["frontend_source:", "without a user or password in https"]],
     ),
     "source_in_production": (
@@ -434,8 +434,8 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         [["backend_debug_port: 70000 is not a port", "0 for none"]],
     ),
     "debug_port_twice": (
-        {"stack_mode": "development", "backend_debug_port": "39990", "frontend_port": "39990"},
-        [["backend_debug_port: 39990 is frontend_port too"]],
+        {"stack_mode": "development", "backend_debug_port": "29990", "frontend_port": "29990"},
+        [["backend_debug_port: 29990 is frontend_port too"]],
     ),
     "debug_port_taken": (
         {"stack_mode": "development", "backend_debug_port": "{port}"},
@@ -475,10 +475,11 @@ def errors(port: int, engine_path: str, tmp_path_factory: pytest.TempPathFactory
     """The errors of each case's host, from one run in check mode: a check that is blind then still changes nothing."""
     folder = tmp_path_factory.mktemp("bad_input")
     hosts = {name: json.loads(json.dumps(given).replace('"{port}"', str(port))) for name, (given, _) in CASES.items()}
-    # One server with one folder may not be two hosts.
+    # One server with one folder may not be two hosts. Ports are below those that the system gives to anyone who asks.
     common = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
+        "frontend_port": "29900",
         "stack_check_network": False,
         "stack_dir": "/opt/no-such-{{ inventory_hostname }}",
     }

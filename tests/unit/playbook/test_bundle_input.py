@@ -59,7 +59,7 @@ def say(**values: Any) -> Change:
 
 def run(folder: Path, playbook: str, hosts: dict[str, Any], path: str) -> dict[str, list[str]]:
     """Return what each host failed with."""
-    common: dict[str, Any] = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "frontend_port": 39970}
+    common: dict[str, Any] = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "frontend_port": 29970}
     common["stack_check_network"] = False
     apart = {name: {"stack_dir": f"/opt/no-such-stack-{name}", **variables} for name, variables in hosts.items()}
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": apart, "vars": common}}), encoding="utf-8")

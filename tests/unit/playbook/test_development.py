@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[3]
-DEBUG = "127.0.0.1:39992:4096"
+DEBUG = "127.0.0.1:29992:4096"
 
 
 def described(folder: Path, engine_path: str, variables: dict[str, Any]) -> dict[str, Any]:
@@ -21,8 +21,8 @@ def described(folder: Path, engine_path: str, variables: dict[str, Any]) -> dict
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
         "stack_dir": str(folder / "stack"),
-        "frontend_port": 39991,
-        "backend_debug_port": 39992,
+        "frontend_port": 29991,
+        "backend_debug_port": 29992,
         "backend_workspace": str(folder / "workspace"),
         "stack_verify": False,
         "stack_check_network": False,
@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_production_has_nothing_of_it(folder: Path, engine_path: str) -> None:
     services = described(folder, engine_path, {})
-    assert services["gateway"]["ports"] == ["127.0.0.1:39991:3000"]
+    assert services["gateway"]["ports"] == ["127.0.0.1:29991:3000"]
     assert set(services["gateway"]["networks"]) == {"edge", "web"}
     assert services["frontend"]["volumes"] == ["./backend/secrets:/run/secrets/backend:ro"]
     assert services["llm-proxy"]["environment"]["LITELLM_LOG"] == "WARNING"
@@ -76,7 +76,7 @@ def test_the_page_runs_from_its_source(folder: Path, engine_path: str, source: s
     assert set(frontend["networks"]) == {"web", "app"}
     # As shut in as in production.
     assert (frontend["read_only"], frontend["cap_drop"]) == (True, ["ALL"])
-    assert services["gateway"]["ports"] == ["127.0.0.1:39991:3000", DEBUG]
+    assert services["gateway"]["ports"] == ["127.0.0.1:29991:3000", DEBUG]
     assert set(services["gateway"]["networks"]) == {"edge", "web", "app"}
     assert [name for name, service in services.items() if "ports" in service] == ["gateway"]
     assert services["llm-proxy"]["environment"]["LITELLM_LOG"] == "DEBUG"
@@ -84,5 +84,5 @@ def test_the_page_runs_from_its_source(folder: Path, engine_path: str, source: s
 
 def test_without_a_debug_port_the_gateway_is_as_in_production(folder: Path, engine_path: str) -> None:
     services = described(folder, engine_path, {"stack_mode": "development", "backend_debug_port": 0})
-    assert services["gateway"]["ports"] == ["127.0.0.1:39991:3000"]
+    assert services["gateway"]["ports"] == ["127.0.0.1:29991:3000"]
     assert set(services["gateway"]["networks"]) == {"edge", "web"}

@@ -47,7 +47,7 @@ def run(more: dict[str, str], names: Iterable[str], folder: Path, path: str) -> 
     common["stack_dir"] = "/opt/no-such-{{ inventory_hostname }}"
     models = [{"name": "gpt", "provider": "openai"}]
     hosts = {
-        name: {"llm_proxy_keys": keys, "llm_proxy_models": models, "frontend_port": 39990} for name, keys in GIVEN.items() if name in names
+        name: {"llm_proxy_keys": keys, "llm_proxy_models": models, "frontend_port": 29990} for name, keys in GIVEN.items() if name in names
     }
     inventory = folder / "hosts.json"
     inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")

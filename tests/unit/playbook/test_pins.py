@@ -39,7 +39,7 @@ def tags(engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     common = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
-        "frontend_port": 39970,
+        "frontend_port": 29970,
         "stack_check_network": False,
         "stack_dir": f"{folder}/{{{{ inventory_hostname }}}}",
     }
