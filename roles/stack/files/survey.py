@@ -17,6 +17,7 @@ import base64
 import contextlib
 import errno
 import glob
+import hashlib
 import ipaddress
 import json
 import os
@@ -431,6 +432,19 @@ def paths(root: str) -> list[dict[str, Any]]:
     return found
 
 
+def written(root: str) -> list[str]:
+    """Return SHA-256 and path of each file of the configuration, so that only those that differ cost a task."""
+    found = []
+    for pattern in ("compose.yml", "*/config/*"):
+        for path in sorted(glob.glob(os.path.join(glob.escape(root), pattern))):
+            with contextlib.suppress(OSError):
+                status = os.lstat(path)
+                if stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o644:
+                    with open(path, "rb") as file:
+                        found.append(f"{hashlib.sha256(file.read()).hexdigest()} {path}")
+    return found
+
+
 def overlap(path: str, folder: str) -> bool:
     """Tell whether one of two paths lies in the other; no path lies nowhere."""
     resolved = [os.path.realpath(path), os.path.realpath(folder)]
@@ -493,6 +507,7 @@ def main() -> None:
     host["revoked_keys"] = revoked_keys(os.path.join(host["stack_dir"], "llm-proxy/records/keys.json"))
     host["canary"] = os.path.exists(os.path.join(host["stack_dir"], "llm-proxy/secrets/canary"))
     host["paths"] = paths(host["stack_dir"])
+    host["written"] = written(host["stack_dir"])
     mounted = {"backend_workspace": host["workspace"], "backend_gitconfig": host["gitconfig"], "backend_ssh_dir": host["ssh_dir"]}
     host["overlapping"] = [variable for variable, found in mounted.items() if overlap(found["path"], host["stack_dir"])]
     host["exposed"] = {variable: exposure(found["path"]) for variable, found in mounted.items()}

@@ -7,6 +7,7 @@ import pwd
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -227,6 +228,18 @@ def test_the_services_folders_are_described_as_the_roles_describe_theirs(tmp_pat
     (secrets / "too-deep").mkdir()
     mine = {"owner": os.geteuid(), "group": os.getegid()}
     assert survey.paths(str(tmp_path)) == [{"path": str(secrets), "mode": "0750", **mine}]
+
+
+def test_what_is_written_is_told_as_sha256sum_would_where_its_mode_is_right(tmp_path: Path) -> None:
+    for name in ("compose.yml", "gateway/config/Caddyfile", "gateway/config/exposed", "gateway/secrets/users.json"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name, encoding="utf-8")
+        path.chmod(0o644)
+    (tmp_path / "gateway/config/exposed").chmod(0o666)
+    (tmp_path / "gateway/config/link").symlink_to("Caddyfile")
+    names = ("compose.yml", "gateway/config/Caddyfile")
+    assert survey.written(str(tmp_path)) == [f"{sha256(name.encode()).hexdigest()} {tmp_path / name}" for name in names]
 
 
 def test_keys_that_were_revoked_are_known_by_their_fingerprints(tmp_path: Path) -> None:
