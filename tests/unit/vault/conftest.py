@@ -4,6 +4,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ def typing() -> Typing:
     def run(words: Sequence[str | Path], answers: Sequence[tuple[str, str]]) -> tuple[int, str]:
         child, terminal = pty.fork()
         if child == 0:
+            # Who runs the tests in the background has them ignore it.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             sys.stdout = sys.stderr = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
             code = 3
             try:
