@@ -1,6 +1,6 @@
 """An Ansible callback that disturbs the run at its task number OCWEB_AT, or at the task whose name begins so, as OCWEB_DEED says.
 
-kill        the whole run is killed, without warning, a moment after the task has begun
+kill        the whole run is killed, without warning, a moment after the task has begun, and before the next one does
 connection  only what carries the task to the server is killed, as soon as it is there
 else        a command of the shell, which runs before the task begins; "" is none
 
@@ -79,13 +79,17 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.tasks: list[dict[str, Any]] = []
+        self.met = False
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         """Count up, and disturb the one that is meant."""
+        if self.met and os.environ["OCWEB_DEED"] == "kill":
+            kill_all()
         self.tasks.append({"name": task.get_name(), "changed": False})
         self.write()
         if not task.get_name().startswith(at := os.environ["OCWEB_AT"]) and str(len(self.tasks)) != at:
             return
+        self.met = True
         deed = os.environ["OCWEB_DEED"]
         if deed in DEEDS:
             threading.Timer(SECONDS, DEEDS[deed]).start()
