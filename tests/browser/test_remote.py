@@ -3,35 +3,13 @@
 import http.client
 import ssl
 import time
-from base64 import b64encode
-from collections.abc import Mapping
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pytest
 from conftest import SCREENSHOTS, TRUST, URL
+from lan import FORM, HOST, NAME, PASSWORD, ask
 from ocweb_page import OcWebPage
 from playwright.sync_api import Page, expect
-
-HOST = str(urlsplit(URL).hostname)
-NAME, PASSWORD = "dev", "correct horse battery"
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-Answer = tuple[int, http.client.HTTPMessage, str]
-
-
-# What the proxy shows to the gateway, and what it is shown itself: ann, and the same password.
-VOUCHED = {"X-Ocweb-Proxy": "a-secret-that-the-proxy-alone-shows-1", "Remote-User": "ann"}
-BASIC = {"Authorization": f"Basic {b64encode(f'ann:{PASSWORD}'.encode()).decode()}"}
-
-
-def ask(method: str, path: str, headers: Mapping[str, str] | None = None, body: str | None = None, host: str = HOST) -> Answer:
-    """Return status, headers and text of an answer, from a server whose certificate is proven where it is the one at URL."""
-    context = ssl.create_default_context(cafile=TRUST)
-    if host != HOST:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(host, timeout=30, context=context)
-    connection.request(method, path, body, dict(headers or {}))
-    answer = connection.getresponse()
-    return answer.status, answer.headers, answer.read().decode(errors="replace")
 
 
 def logged_in() -> dict[str, str]:
@@ -102,27 +80,3 @@ def test_a_person_logs_in_works_and_logs_out(page: Page, complaints: list[str]) 
     page.get_by_label("Password").wait_for()
     page.goto(URL)
     page.get_by_label("Password").wait_for()
-
-
-def test_a_proxy_that_has_a_login_vouches_for_people_and_nobody_else_can() -> None:
-    page = {"X-Tsr-Redirect": "manual", "Accept": "text/html"}
-    # The proxy's own answer, whatever people say of themselves.
-    for said in ({}, VOUCHED):
-        status, headers, _ = ask("GET", "/", {**page, **said})
-        assert (status, "WWW-Authenticate" in headers) == (401, True)
-    assert ask("GET", "/", {**page, **BASIC})[0] == 200
-    # Without the proxy, its secret does not help.
-    status, headers, _ = ask("GET", "/", {**page, **BASIC, **VOUCHED}, host="old.example.lan")
-    assert (status, headers["Location"]) == (303, "/-/login")
-
-
-def test_a_person_works_by_way_of_a_proxy(page: Page, complaints: list[str]) -> None:
-    page.set_extra_http_headers(BASIC)
-    page.goto(URL)
-    page.get_by_role("button", name="Agent: build").wait_for()
-    ocweb = OcWebPage(page)
-    ocweb.choose_project("/workspace")
-    ocweb.new_session()
-    ocweb.send("hello")
-    expect(ocweb.messages.last).to_contain_text("one of its models.")
-    assert complaints == []

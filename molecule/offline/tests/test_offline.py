@@ -28,6 +28,10 @@ def test_nothing_of_the_bundle_is_left(stack: Stack) -> None:
     assert stack.server.check_output("ls /etc/apt/sources.list.d /etc/apt/preferences.d | grep trixie-compose | wc -l") == "0"
 
 
+def test_its_folder_is_as_where_the_images_are_built(stack: Stack) -> None:
+    assert stack.server.file("/opt/ocweb").mode == 0o755
+
+
 def test_another_deploy_changes_nothing() -> None:
     assert re.search(r"changed=0 .*failed=0", deploy("--extra-vars=stack_verify=false"))
 

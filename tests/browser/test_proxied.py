@@ -1,0 +1,36 @@
+"""A person on the LAN who comes by way of a proxy with a login of its own."""
+
+from base64 import b64encode
+
+from conftest import URL
+from lan import PASSWORD, ask
+from ocweb_page import OcWebPage
+from playwright.sync_api import Page, expect
+
+# What the proxy shows to the gateway, and what it is shown itself: ann, and the same password.
+VOUCHED = {"X-Ocweb-Proxy": "a-secret-that-the-proxy-alone-shows-1", "Remote-User": "ann"}
+BASIC = {"Authorization": f"Basic {b64encode(f'ann:{PASSWORD}'.encode()).decode()}"}
+
+
+def test_a_proxy_that_has_a_login_vouches_for_people_and_nobody_else_can() -> None:
+    page = {"X-Tsr-Redirect": "manual", "Accept": "text/html"}
+    # The proxy's own answer, whatever people say of themselves.
+    for said in ({}, VOUCHED):
+        status, headers, _ = ask("GET", "/", {**page, **said})
+        assert (status, "WWW-Authenticate" in headers) == (401, True)
+    assert ask("GET", "/", {**page, **BASIC})[0] == 200
+    # Without the proxy, its secret does not help.
+    status, headers, _ = ask("GET", "/", {**page, **BASIC, **VOUCHED}, host="old.example.lan")
+    assert (status, headers["Location"]) == (303, "/-/login")
+
+
+def test_a_person_works_by_way_of_a_proxy(page: Page, complaints: list[str]) -> None:
+    page.set_extra_http_headers(BASIC)
+    page.goto(URL)
+    page.get_by_role("button", name="Agent: build").wait_for()
+    ocweb = OcWebPage(page)
+    ocweb.choose_project("/workspace")
+    ocweb.new_session()
+    ocweb.send("hello")
+    expect(ocweb.messages.last).to_contain_text("one of its models.")
+    assert complaints == []
