@@ -59,7 +59,7 @@ remove: .venv/deploy.stamp ## remove the stack with its sessions and keys; the w
 
 test: test-quick test-plays test-proxy test-opencode test-servers ## the quick tests, then real servers
 
-test-more: .venv/test.stamp ## what `make test` has no time for: the mutations, SSH and TLS, a life cycle, faults, development, offline (about 30 minutes)
+test-more: .venv/test.stamp ## what `make test` has no time for: the mutations, SSH and TLS, a life cycle, faults, development, offline (about 35 minutes)
 	tests/molecule faults mutations remote lifecycle offline dev
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
@@ -101,7 +101,7 @@ test-faults: .venv/test.stamp ## deploys that are killed at each of their tasks,
 test-mutations: .venv/test.stamp ## take each protection away, and see that the attack on it succeeds (about 12 minutes)
 	tests/molecule mutations
 
-bench: bench-stack bench-rotation bench-lifecycle bench-development ## measure all of them
+bench: bench-stack bench-rotation bench-lifecycle bench-fleet bench-development ## measure all of them
 
 bench-stack: .venv/deploy.stamp ## measure the deployed stack: start times, sizes, memory, a re-run
 	tests/bench $(INVENTORY)
@@ -113,6 +113,10 @@ bench-rotation: .venv/test.stamp ## measure 20 rotations under 10,000 requests, 
 bench-lifecycle: .venv/test.stamp ## measure a rollback, a backup and a removal, on a bare server
 	tests/molecule lifecycle
 	cat artifacts/lifecycle.md
+
+bench-fleet: .venv/test.stamp ## measure what another host takes of the controller, on bare servers
+	tests/molecule remote
+	cat artifacts/fleet.md
 
 bench-development: .venv/test.stamp ## measure an edit until the browser shows it, on a bare server
 	tests/molecule dev

@@ -43,6 +43,7 @@ def test_it_is_believed_from_its_own_address(digest: Path, address: str) -> None
         {"Remote-User": ""},
         {"Remote-User": "  "},
         {"Remote-User": "x" * 129},
+        {"Remote-User": "{http.reverse_proxy.header.Remote-User}"},
     ],
 )
 def test_nothing_else_is_believed(digest: Path, changed: dict[str, str]) -> None:

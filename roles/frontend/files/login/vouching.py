@@ -10,7 +10,8 @@ from pathlib import Path
 
 # What a proxy shows that it is the one.
 SECRET = "X-Ocweb-Proxy"
-NAME = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
+# A name in braces is what some proxies say for one that they were not told.
+NAME = re.compile(r"[^\x00-\x1f\x7f{}]{1,128}")
 
 
 class Voucher:
