@@ -1,5 +1,6 @@
 """Runs the tests of what runs on Bun, with the Bun that the image has."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -21,8 +22,9 @@ def bun() -> Path:
     return folder / "bin/bun"
 
 
-def test_what_runs_on_bun(bun: Path) -> None:
-    run = subprocess.run([bun, "test", "./tests/unit/frontend"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+def test_what_runs_on_bun(bun: Path, tmp_path: Path) -> None:
+    command, folder = [bun, "test", "./tests/unit/frontend"], {**os.environ, "TMPDIR": str(tmp_path)}
+    run = subprocess.run(command, cwd=ROOT, env=folder, capture_output=True, text=True, check=False, timeout=60)
     assert run.returncode == 0, run.stderr
     passed, failed = (int(re.search(rf"(\d+) {word}", run.stderr)[1]) for word in ("pass", "fail"))  # type: ignore[index]
     assert failed == 0
