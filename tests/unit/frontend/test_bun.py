@@ -23,8 +23,9 @@ def bun() -> Path:
 
 
 def test_what_runs_on_bun(bun: Path, tmp_path: Path) -> None:
-    command, folder = [bun, "test", "./tests/unit/frontend"], {**os.environ, "TMPDIR": str(tmp_path)}
-    run = subprocess.run(command, cwd=ROOT, env=folder, capture_output=True, text=True, check=False, timeout=60)
+    command: list[str | Path] = [bun, "test", "./tests/unit/frontend"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert run.returncode == 0, run.stderr
     passed, failed = (int(re.search(rf"(\d+) {word}", run.stderr)[1]) for word in ("pass", "fail"))  # type: ignore[index]
     assert failed == 0
