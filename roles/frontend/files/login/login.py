@@ -114,6 +114,9 @@ class Handler(BaseHTTPRequestHandler):
     gateway: tuple[str, int] = ("", 0)
 
     def do_GET(self) -> None:
+        # What is not read here would be taken for the next request, and its answer for somebody else's.
+        if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
+            self.close_connection = True
         # Caddy asks with the query of the request that it asks about.
         path = self.path.partition("?")[0]
         if path == "/health":
