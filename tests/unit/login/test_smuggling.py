@@ -1,0 +1,17 @@
+"""A request with a body is one request, whatever the body says."""
+
+import socket
+
+import pytest
+from login_bed import Caddy
+
+
+@pytest.mark.parametrize("path", ["/check", "/-/login"])
+def test_a_body_is_not_taken_for_the_next_request(caddy: Caddy, path: str) -> None:
+    body = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", caddy.port), timeout=5) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        said = b""
+        while piece := connection.recv(4096):
+            said += piece
+    assert said.count(b"HTTP/1.1 ") == 1
