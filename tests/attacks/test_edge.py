@@ -133,7 +133,13 @@ def test_an_image_or_link_that_a_browser_says_nothing_about_commands_nothing(sta
 
 
 ECHO = "Bun.serve({hostname: 'frontend-web', port: 3000, fetch: asked => Response.json([...asked.headers])})"
-CARRIED = ("Cookie: other_service=carried", "Authorization: Basic carried", "X-Ocweb-Proxy: carried", "X-Forwarded-Email: carried")
+CARRIED = (
+    "Cookie: other_service=carried",
+    "Authorization: Basic carried",
+    "X-Ocweb-Proxy: carried",
+    "X-Forwarded-Email: carried",
+    "Remote-User: carried",
+)
 
 
 @control("carried")
@@ -292,6 +298,64 @@ def test_a_flood_of_strangers_gets_nothing_and_takes_nothing_down(stack: Stack) 
     many = f"curl --parallel --parallel-immediate --parallel-max {count} {said} {shlex.join(call(stack, path=f'x?[1-{count}]'))}"
     assert stack.server.run(many).stdout.split() == ["401"] * count
     assert stack.container("gateway")["State"]["StartedAt"] == started
+
+
+SMUGGLED = "GET /health HTTP/1.1\r\nX-Rest: "
+
+
+@control("one-request")
+@secured
+@pytest.mark.parametrize("path", ["check", "-/login"])
+def test_a_body_is_not_taken_for_the_next_request(stack: Stack, path: str) -> None:
+    """Leaves a request in the body of another, a few times, and looks at whether those that come next are let in by it."""
+    poison = call(stack, "--http1.1", "--request", "GET", "--data-binary", SMUGGLED, path=path)
+    for _ in range(3):
+        assert not set(stack.statuses([poison] * 4)) & {"204", "303"}
+        said = stack.server.check_output(shlex.join(["curl", "--silent", *call(stack, path="-/login")]))
+        assert "</form>" in said
+        assert stack.statuses([call(stack, path=one) for one in PAGES]) == ["401"] * len(PAGES)
+
+
+# Opens COUNT connections, sends the head and most of a login's form on each, and then asks for the login's page as somebody else.
+SLOW = """
+import socket, ssl, sys
+address, port, host, count = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+context.set_alpn_protocols(["http/1.1"])
+
+def said(text):
+    name = host.rpartition(":")[0] or host
+    connection = context.wrap_socket(socket.create_connection((address, port), timeout=5), server_hostname=name)
+    connection.sendall(text.replace("HOST", host).encode())
+    return connection
+
+slow = [said("POST /-/login HTTP/1.1\\r\\nHost: HOST\\r\\nContent-Length: 3900\\r\\n\\r\\n" + "n" * 3000) for _ in range(count)]
+print(said("GET /-/login HTTP/1.1\\r\\nHost: HOST\\r\\nConnection: close\\r\\n\\r\\n").recv(15).decode())
+"""
+
+
+@control("login-held")
+@secured
+@bed
+def test_who_sends_slowly_keeps_nobody_out(stack: Stack) -> None:
+    """Holds twice as many connections to the login as it has, and asks for its page within five seconds."""
+    host = origin(stack).partition("://")[2]
+    address = way(stack)[-1].removeprefix("::").removesuffix(":").strip("[]")
+    done = stack.server.run(shlex.join(["python3", "-c", SLOW, address, port(stack), host, "48"]))
+    assert done.stdout.strip() == "HTTP/1.1 200 OK", done.stderr
+
+
+@control("edge-log")
+@secured
+@bed
+def test_the_log_does_not_hold_what_shows_who_someone_is(stack: Stack) -> None:
+    """Makes the gateway log an error, of a request that carries a proxy's secret and a session."""
+    shown = ["--header", "X-Ocweb-Proxy: carried-into-the-log", "--header", "Cookie: __Host-ocweb=carried-into-the-log"]
+    assert stack.from_server(*call(stack, *shown, "--data", "n" * 5000, path="-/login")) in ("413", "502")
+    log = stack.server.check_output(f"docker logs --tail 40 {stack.name('gateway')} 2>&1")
+    assert '"logger":"http.log.error"' in log
+    assert "carried-into-the-log" not in log
 
 
 @control("login-limit")

@@ -57,13 +57,13 @@ def secured(control: str, what: str, attack: str, *edits: tuple[str, str, str]) 
     return Mutation(control, what, f"test_edge.py::{attack}", "gateway", edits=edits, secured=True)
 
 
-def login(control: str, what: str, attack: str, old: str, new: str) -> Mutation:
+def login(control: str, what: str, attack: str, old: str, new: str, *edits: tuple[str, str, str]) -> Mutation:
     """The login with other code; what of it is in the image is copied first."""
     place, copy = "/usr/local/lib/ocweb/login", "/tmp/login"
     change = f"cp -r {place} {copy} && sed -i 's/{old}/{new}/' {copy}/login.py"
     start = f"sed s#{place}#{copy}# /usr/local/lib/ocweb/start >/tmp/start && exec bash /tmp/start"
     command = {"command": ["bash", "-c", f"{change} && {start}"]}
-    return Mutation(control, what, f"test_edge.py::{attack}", "gateway", command, secured=True)
+    return Mutation(control, what, f"test_edge.py::{attack}", "gateway", command, edits=edits, secured=True)
 
 
 def guard(control: str, what: str, attack: str, *edits: tuple[str, str, str]) -> Mutation:
@@ -315,6 +315,19 @@ MUTATIONS = (
     secured(
         *("login", "the gateway asks nobody who it is", "test_who_is_not_logged_in_gets_nothing"),
         (CADDYFILE, "uri /check", "uri /health"),
+    ),
+    login(
+        *("one-request", "connections to the login carry many requests", "test_a_body_is_not_taken_for_the_next_request"),
+        *('"HTTP.1.0"', '"HTTP\\/1.1"'),
+        (CADDYFILE, "keepalive off", "keepalive 2m"),
+    ),
+    secured(
+        *("login-held", "the login waits for who sends slowly", "test_who_sends_slowly_keeps_nobody_out"),
+        (CADDYFILE, "buffer_requests\n", "\n"),
+    ),
+    secured(
+        *("edge-log", "the gateway logs headers", "test_the_log_does_not_hold_what_shows_who_someone_is"),
+        (CADDYFILE, "request>headers delete", "request>nothing delete"),
     ),
     login(
         *("login-limit", "passwords may be tried without end", "test_passwords_cannot_be_tried_without_end"),

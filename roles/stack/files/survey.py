@@ -34,6 +34,8 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
+# What a deploy that was killed leaves in its folder, before that shows whose it is.
+OURS = {"backend", "build.env", "bundle", "egress", "frontend", "gateway", "llm-proxy", "lost+found"}
 CA_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -474,6 +476,15 @@ def text(path: str) -> str:
         return ""
 
 
+def foreign(stack_dir: str) -> list[str]:
+    """Return what else lies in a folder that no stack was deployed to; what is in a stack's folder goes with the stack."""
+    try:
+        found = set(os.listdir(stack_dir))
+    except OSError:
+        return []
+    return [] if found & {"compose.yml", "build.yml"} else sorted(name for name in found - OURS if not name.startswith("."))
+
+
 def free(path: str) -> int:
     """Return the free bytes of the file system that will hold the path."""
     while path and not os.path.exists(path):
@@ -518,6 +529,7 @@ def main() -> None:
     first = not host["deployed"] and not host["engine"]["images"]
     host["unreachable"] = unreachable(question["fetched"], host["ca_bundle"]) if first else {}
     host["deployed_images"], host["deploy_kept"] = last_deploy(host["stack_dir"])
+    host["foreign"] = foreign(host["stack_dir"])
     host["free"] = {
         "stack_dir": free(host["stack_dir"]),
         "engine": free(host["engine"]["root"] or "/var/lib/docker"),

@@ -9,6 +9,7 @@ const backend = Bun.serve({
       return new Response("who are you?", { status: 401, headers: { "www-authenticate": "Basic" } });
     }
     const { pathname, search } = new URL(request.url);
+    if (pathname === "/headers") return Response.json([...request.headers.keys()]);
     if (pathname === "/pty") return server.upgrade(request) ? undefined : new Response(null, { status: 400 });
     if (pathname === "/event") {
       const stream = new ReadableStream({
@@ -55,6 +56,14 @@ afterAll(() => (process.kill(), backend.stop(true)));
 test("a request reaches the agent server with the password", async () => {
   const answer = await fetch(`${url}session?directory=%2Fworkspace`, { method: "POST", body: "{}" });
   expect(await answer.json()).toEqual({ path: "/session?directory=%2Fworkspace", method: "POST", host: `localhost:${backend.port}` });
+});
+
+test("of a request's headers, only what the agent server needs goes on", async () => {
+  const headers = { accept: "text/html", "x-opencode-directory": "/workspace", "remote-user": "ann", "x-authentik-jwt": "a", oidc_claim: "a" };
+  const said: string[] = await (await fetch(`${url}headers`, { headers })).json();
+  expect(said).toContain("x-opencode-directory");
+  expect(said).toContain("accept");
+  expect(said.filter((name) => ["remote-user", "x-authentik-jwt", "oidc_claim"].includes(name))).toEqual([]);
 });
 
 test("events arrive one by one", async () => {

@@ -14,4 +14,14 @@ def test_a_body_is_not_taken_for_the_next_request(caddy: Caddy, path: str) -> No
         said = b""
         while piece := connection.recv(4096):
             said += piece
-    assert said.count(b"HTTP/1.1 ") == 1
+    assert said.count(b"HTTP/1.") == 1
+
+
+def test_a_second_request_on_a_connection_is_not_answered(caddy: Caddy) -> None:
+    with socket.create_connection(("127.0.0.1", caddy.port), timeout=5) as connection:
+        connection.sendall(b"GET /check HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        said = b""
+        while piece := connection.recv(4096):
+            said += piece
+    assert said.count(b"HTTP/1.") == 1
+    assert b" 401 " in said

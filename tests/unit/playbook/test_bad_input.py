@@ -349,6 +349,10 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ['frontend_proxy_user_header: "Remote User" is not a header that names people'],
         ],
     ),
+    "foreign_folder": (
+        {"stack_dir": "/usr/share", "frontend_port": "29975"},
+        [["stack_dir: /usr/share holds other things ("]],
+    ),
     "proxy_header": (
         {
             "frontend_listen_address": "0.0.0.0",
@@ -356,10 +360,10 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             "frontend_tls": "internal",
             "frontend_trusted_proxies": ["192.168.1.10"],
             "frontend_proxy_secret": "a-secret-that-a-proxy-shows-12345",
-            "frontend_proxy_user_header": "Cookie",
+            "frontend_proxy_user_header": "X-Forwarded-Host",
             "frontend_port": "29976",
         },
-        [['frontend_proxy_user_header: "Cookie" is not a header that names people']],
+        [['frontend_proxy_user_header: "X-Forwarded-Host" is not a header that names people']],
     ),
     "redirect_without_tls": (
         {"frontend_redirect_port": "29984", "frontend_port": "29985"},

@@ -33,6 +33,8 @@ ENGINE = """case "$*" in
     "image inspect"*33) echo '["c"]' ;;
     "image inspect"*) echo '["a", "b"]' ;;
     "network ls --format {{.Name}}") printf 'bridge\\nhost\\nnone\\n' ;;
+    info*Swarm*) [ "$STRANGE" = swarm ] && echo active || echo inactive ;;
+    "plugin ls"*) [ "$STRANGE" != plugin ] || echo theirs/driver:1 ;;
     "volume ls --format {{.Name}}") [ "$STRANGE" != volume ] || echo data ;;
 esac
 echo "docker $@" >>LOG"""
@@ -139,6 +141,8 @@ def test_what_something_else_is_there_for_as_well_goes(host: Path) -> None:
         ("volume", "volume data"),
         ("image", r"image alpine:3 \(33\)"),
         ("stack", r"image localhost/elsewhere/base:1 \(11\)"),
+        ("swarm", r"a swarm \(active\)"),
+        ("plugin", "plugin theirs/driver:1"),
         ("namespace", "containerd's namespace k8s.io"),
         ("package", r"package kit \(needs docker.io\)"),
     ],
@@ -172,6 +176,15 @@ def test_one_that_is_not_ours_or_cannot_be_asked_stays(
         fake_docker("exit 1")
     words = {"no root": "by root alone", "stopped": "does not answer"}.get(case, "not installed by this collection")
     with pytest.raises(Refusal, match=f"^stack_remove_engine: .*{words}"):
+        removal.answer(question(host))
+    assert (host / "stack/compose.yml").exists()
+
+
+@pytest.mark.parametrize("command", ["ctr", "dpkg-query"])
+def test_what_does_not_say_who_else_is_there_keeps_it_all(host: Path, fake_docker: FakeDocker, command: str) -> None:
+    recorded(host)
+    fake_docker("echo it is busy >&2; exit 1", command)
+    with pytest.raises(Refusal, match=f"`{command}.*it is busy. Nothing was removed"):
         removal.answer(question(host))
     assert (host / "stack/compose.yml").exists()
 

@@ -1,11 +1,13 @@
 """What is removed is a stack of this project, and only by its name."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import folder
 import removal
 from folder import Refusal
 
@@ -81,6 +83,39 @@ def test_a_folder_of_something_else_stays(tmp_path: Path, fake_docker: FakeDocke
     with pytest.raises(Refusal, match="holds other things than a stack"):
         removal.answer(question(tmp_path))
     assert (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("silent", ["image ls", "ps", "network ls", "volume ls"])
+def test_an_engine_that_does_not_say_what_it_has_is_not_one_that_has_nothing(root: Path, fake_docker: FakeDocker, silent: str) -> None:
+    fake_docker(f'case "$*" in version*) echo 26.1.5 ;; "{silent}"*) echo it is busy >&2; exit 1 ;; esac')
+    with pytest.raises(Refusal, match=f"`docker {silent[:2]}.*it is busy. Nothing was removed"):
+        removal.answer(question(root))
+    assert root.exists()
+
+
+@pytest.mark.parametrize("link", ["workspace", "people"])
+def test_a_workspace_that_somebody_swapped_for_a_link_is_not_followed(tmp_path: Path, link: str) -> None:
+    """As root, with a link of somebody else's: what it leads to is not the workspace."""
+    (tmp_path / "precious/workspace").mkdir(parents=True)
+    (tmp_path / "precious/workspace/kept").touch()
+    (tmp_path / "people").mkdir()
+    path = tmp_path / "people/workspace"
+    if link == "people":
+        (tmp_path / "people").rmdir()
+    swapped = {"people": path.parent, "workspace": path}[link]
+    swapped.symlink_to(tmp_path / "precious" if link == "people" else tmp_path / "precious/workspace")
+    os.chown(swapped, 1234, 1234, follow_symlinks=False)
+    with pytest.raises(Refusal, match=f"{link} is a link that someone other than root may have put there"):
+        folder.clear(path)
+    assert (tmp_path / "precious/workspace/kept").exists()
+
+
+def test_a_link_of_roots_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "disk/workspace/src").mkdir(parents=True)
+    (tmp_path / "disk/workspace/link").symlink_to("/etc")
+    (tmp_path / "srv").symlink_to(tmp_path / "disk")
+    folder.clear(tmp_path / "srv/workspace")
+    assert not list((tmp_path / "disk/workspace").iterdir())
 
 
 def test_a_removal_that_ends_early_can_be_run_again(root: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:

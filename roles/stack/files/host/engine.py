@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from folder import Refusal, Stack, answered, read, run, write
+from folder import Refusal, Stack, answered, clear, read, run, said, write
 
 RECORD = Path("/var/lib/ocweb/engine.json")
 DATA = (Path("/var/lib/docker"), Path("/var/lib/containerd"))
@@ -86,9 +86,6 @@ def to_remove(stack: Stack, ours: dict[str, list[str]], bases: list[str]) -> dic
 def foreign(ours: dict[str, list[str]], bases: Iterable[str]) -> list[str]:
     """Return what the engine has that is not the stack's."""
 
-    def listed(*command: str) -> list[str]:
-        return sorted(set(run(*command).stdout.splitlines()))
-
     def layers(image: str) -> list[str]:
         found = run("docker", "image", "inspect", "--format", "{{json .RootFS.Layers}}", image)
         return list(json.loads(found.stdout or "null") or []) if found.returncode == 0 else []
@@ -100,24 +97,27 @@ def foreign(ours: dict[str, list[str]], bases: Iterable[str]) -> list[str]:
         found = layers(image)
         return bool(found) and any(one[: len(found)] == found for one in bases_of_ours)
 
-    images = [row.split() for row in listed("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}")]
+    images = [row.split() for row in said("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}")]
     strange = [(name, number) for name, number in images if name not in ours.get("image", [])]
+    swarm = said("docker", "info", "--format", "{{.Swarm.LocalNodeState}}")
     there = {
-        "container": listed("docker", "ps", "--all", "--format", "{{.Names}}"),
-        "volume": listed("docker", "volume", "ls", "--format", "{{.Name}}"),
-        "network": [name for name in listed("docker", "network", "ls", "--format", "{{.Name}}") if name not in {"bridge", "host", "none"}],
+        "container": said("docker", "ps", "--all", "--format", "{{.Names}}"),
+        "volume": said("docker", "volume", "ls", "--format", "{{.Name}}"),
+        "plugin": said("docker", "plugin", "ls", "--format", "{{.Name}}"),
+        "network": [name for name in said("docker", "network", "ls", "--format", "{{.Name}}") if name not in {"bridge", "host", "none"}],
     }
     return [
+        *(f"a swarm ({state})" for state in swarm if state not in {"", "inactive"}),
         *(f"{kind} {name}" for kind, names in there.items() for name in names if name not in ours.get(kind, [])),
         *(f"image {name} ({number})" for name, number in strange if name.startswith("localhost/") or not ours_is_made_from(number)),
-        *(f"containerd's namespace {name}" for name in listed("ctr", "namespaces", "list", "--quiet") if name and name not in NAMESPACES),
+        *(f"containerd's namespace {name}" for name in said("ctr", "namespaces", "list", "--quiet") if name and name not in NAMESPACES),
     ]
 
 
 def installed() -> dict[str, tuple[set[str], list[set[str]]]]:
     """Return for each package that is installed what it is good for, and what it needs: of each set one."""
     shown = "${db:Status-Status}\t${Package}\t${Provides}\t${Pre-Depends}, ${Depends}\n"
-    rows = [row.split("\t") for row in run("dpkg-query", "--show", "--showformat", shown).stdout.splitlines()]
+    rows = [row.split("\t") for row in said("dpkg-query", "--show", "--showformat", shown)]
 
     def names(text: str) -> set[str]:
         return {re.split(r"[ (:]", one.strip())[0] for one in re.split(r"[,|]", text)} - {""}
@@ -193,11 +193,7 @@ def remove(record: dict[str, Any]) -> None:
 
 def empty(folder: Path, last: tuple[str, ...] = ()) -> None:
     """Remove a folder, the files ``last`` in it at the end; one that is mounted here is emptied and stays."""
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name in last):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        else:
-            os.unlink(entry.path)
+    clear(folder, last)
     if not os.path.ismount(folder):
         folder.rmdir()
 

@@ -8,6 +8,8 @@ import errno
 import fcntl
 import json
 import os
+import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -53,6 +55,60 @@ def run(*command: str, timeout: float | None = 60) -> subprocess.CompletedProces
         return subprocess.run(command, stdin=nothing, capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(command, 127, "", str(error))
+
+
+def said(*command: str, timeout: float | None = 60) -> list[str]:
+    """Return the lines that a command prints, each once and in order.
+
+    Raises:
+        Refusal: it failed, and what it did not say is not to be taken for nothing.
+    """
+    done = run(*command, timeout=timeout)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise Refusal(f"`{' '.join(command[:3])}` failed on this host, so that what is there is not known: {reason}. Nothing was removed.")
+    return sorted(set(done.stdout.splitlines()))
+
+
+def opened_folder(path: Path) -> int:
+    """Open a folder without following a link that anyone but root could have put there; return its descriptor.
+
+    Raises:
+        Refusal: there is such a link on the way.
+        OSError: it is no folder, or not there.
+    """
+    folder = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for name in Path(os.path.abspath(path)).parts[1:]:
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            follow = stat.S_ISLNK(status.st_mode) and {status.st_uid, os.fstat(folder).st_uid} == {0}
+            if stat.S_ISLNK(status.st_mode) and not follow:
+                raise Refusal(f"{path}: {name} is a link that someone other than root may have put there, and it is not followed.")
+            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | (0 if follow else os.O_NOFOLLOW), dir_fd=folder)
+            os.close(folder)
+            folder = inner
+    except BaseException:
+        os.close(folder)
+        raise
+    return folder
+
+
+def clear(path: Path, last: tuple[str, ...] = ()) -> None:
+    """Remove what a folder holds, the files ``last`` at the end.
+
+    Raises:
+        Refusal: the way there leads through somebody else's link.
+    """
+    folder = opened_folder(path)
+    try:
+        for name in sorted(os.listdir(folder), key=lambda name: name in last):
+            if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                # By the descriptor, since the path may lead elsewhere by now.
+                shutil.rmtree(f"/proc/self/fd/{folder}/{name}")
+            else:
+                os.unlink(name, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def now() -> str:

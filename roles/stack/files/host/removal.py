@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import engine
-from folder import LABEL, Refusal, Stack, answered, run
+from folder import LABEL, Refusal, Stack, answered, run, said
 
 # Made by base-image, and used by every stack on the host.
 SHARED_IMAGE = "localhost/ocweb-bootstrap"
 
 
 def listed(*command: str) -> list[str]:
-    """Return the words that a command of the engine prints, each once."""
-    return sorted(set(run("docker", *command).stdout.split()))
+    """Return what the engine lists, each once."""
+    return said("docker", *command)
 
 
 def found(stack: Stack) -> dict[str, list[str]]:
@@ -78,7 +78,7 @@ def remove(stack: Stack, with_workspace: bool, dry: bool) -> list[str]:
         done = run("docker", *command, *names, timeout=None) if names else None
         if done is not None and done.returncode:
             failures += done.stderr.strip().splitlines()
-    if with_workspace and folder:
+    if with_workspace and folder and not failures:
         engine.empty(folder)
     if stack.path.exists() and not failures:
         # What tells whose it is goes last, so that a removal that was killed can be run again.

@@ -15,7 +15,7 @@ from typing import Any
 
 from backup import free, mounted_workspace, sessions_of
 from deploys import Deploys
-from folder import Refusal, Stack, answered, read
+from folder import Refusal, Stack, answered, clear, read
 from sealed import check_password, need_gpg, opened, read_back
 from sessions import Sessions
 
@@ -95,7 +95,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
                 unpack(sessions_of(stack, fresh, *([f"{workspace}:/workspace"] if workspace else [])), source, password, digest)
             except Refusal:
                 if workspace:
-                    clear(workspace)
+                    clear(Path(workspace))
                 raise
             stack.compose("stop", "--timeout", "5", "backend", timeout=None)
             home.rename(aside)
@@ -112,15 +112,6 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
             end = f", and not healthy either: {again}" if again else ""
             raise Refusal(f"Not healthy with the restored sessions: {unwell}. Those of before are back{end}.", changed=True)
         return {"changed": True, "lines": lines}
-
-
-def clear(folder: str) -> None:
-    """Remove what a folder holds."""
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        else:
-            os.unlink(entry.path)
 
 
 def main(question: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from folder import Refusal, run
 
 BLOCK = 2**20
 SHORTEST = 12
+# What gpg's status says of one message that was encrypted with the password and arrived whole; see doc/DETAILS of GnuPG.
+DECRYPTED = ["BEGIN_DECRYPTION", "PLAINTEXT", "DECRYPTION_OKAY"]
 # The first member of each archive: {version, at, project, versions, format, size, workspace}.
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -139,7 +141,11 @@ def opened(source: Path, password: str) -> Iterator[Counted]:
     Raises:
         Refusal: the password is another, or the file is damaged.
     """
-    with gpg(password, "--decrypt", "--output", "-", str(source), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+    reading = ("--decrypt", "--output", "-", str(source))
+    with (
+        tempfile.NamedTemporaryFile(prefix="ocweb-gpg-") as status,
+        gpg(password, "--status-file", status.name, *reading, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process,
+    ):
         assert process.stdout is not None
         counted = Counted(process.stdout)
         reason = ""
@@ -151,11 +157,16 @@ def opened(source: Path, password: str) -> Iterator[Counted]:
             while counted.read():
                 pass
         complaint = process.stderr.read().decode(errors="replace").strip() if process.stderr else ""
+        process.wait()
+        steps = [line.split()[1] for line in status.read().decode(errors="replace").splitlines() if line.startswith("[GNUPG:] ")]
     if process.returncode:
         if "Bad session key" in complaint or "bad key" in complaint.lower():
             raise Refusal(f"{source} does not open with this password (stack_backup_password). Nothing was changed.")
         words = complaint.splitlines() or ["gpg gives no reason"]
         raise Refusal(f"{source} is damaged, truncated or no backup of ours: {words[-1].removeprefix('gpg: ')}. Nothing was changed.")
+    # GnuPG also reads what nobody encrypted, and says so nowhere else.
+    if [step for step in steps if step in ("BEGIN_DECRYPTION", "PLAINTEXT", "DECRYPTION_OKAY")] != DECRYPTED:
+        raise Refusal(f"{source} is no backup of ours: it is not encrypted with the password (stack_backup_password). Nothing was changed.")
     if reason:
         raise Refusal(f"{source} is no backup of ours: {reason}. Nothing was changed.")
 
