@@ -42,6 +42,9 @@ password: ## ask for a password and print its hash, for frontend_users
 status: .venv/deploy.stamp ## say how the deployed stack is: versions, health, ports, keys, disk, backups
 	$(PLAY) playbooks/status.yml $(ARGS)
 
+upgrade: .venv/deploy.stamp ## deploy to a stack that is there, and say what there was and is: the old one comes back if the new one is not healthy
+	$(PLAY) playbooks/upgrade.yml $(ARGS)
+
 rollback: .venv/deploy.stamp ## bring the deploy before the last one back, in seconds
 	$(PLAY) playbooks/rollback.yml $(ARGS)
 

@@ -1,6 +1,7 @@
 """A deploy that fails comes back by itself, one that is regretted by a playbook; sessions stay, or are kept."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 
@@ -112,3 +113,35 @@ def test_images_that_are_gone_are_named(stack: Stack, upgraded: None) -> None:
     assert done.code == 2
     assert f"its images are gone ({image}). Deploy that version with site.yml, which builds them." in done.said
     assert state(stack) == before
+
+
+# Releases beside the collection's own pin, as their npm packages hash. No other release is tested with it: this one moves a pin.
+MOVED = {
+    "x86_64": "opencode-linux-x64@1.18.34#"
+    "45300c8c2bdee1ebb13f640a2eebd199da16e49e4340ad43899aadfbbb257e2c"
+    "728c0122efd402d837f6a182a88226da008e08114f2ecde9e825e125de4f9413",
+    "x86_64-baseline": "opencode-linux-x64-baseline@1.18.32#"
+    "5d73b886d35d244a23f77e4d18c60d1a30f533c66224fa36bb6710cc8c9e0638"
+    "a7a02948ee25ce1c13f0f93c26fd9bb31472ad988db9f786edd06588c137ad93",
+}
+
+
+def test_a_pin_that_moves_is_an_upgrade_and_a_rollback_takes_it_back(stack: Stack, session: str) -> None:
+    version = r"OpenCode (\d+\.\d+\.\d+)"
+    done = play("upgrade", {"stack_pins": {"opencode": MOVED}})
+    assert done.code == 0, done.said
+    old, *_, new = re.findall(version, done.said)
+    assert new != old and any(f"@{new}#" in pin for pin in MOVED.values())
+    stack.refresh()
+    assert "You wrote: “on the new one”." in ask(stack, session, "on the new one")
+
+    assert play("rollback", {"stack_rollback_sessions": True}).code == 0
+    assert re.findall(version, play("status").said) == [old]
+    stack.refresh()
+    assert "kept" in titles(stack)
+
+
+def test_there_is_nothing_to_upgrade_where_there_is_no_stack() -> None:
+    done = play("upgrade", {"stack_dir": "/opt/none", "stack_project": "none"})
+    assert (done.code, done.changed) == (2, 0)
+    assert "There is no stack in /opt/none (stack_dir) to upgrade. Deploy one with site.yml" in done.said

@@ -1,7 +1,12 @@
 """What the report says of a stack, by what is found on the host: nothing of a key but what was recorded of it."""
 
+import contextlib
 import datetime
 import json
+import socket
+import ssl
+import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,3 +102,45 @@ def test_a_span_of_time_is_said_in_two_units(seconds: float | None, said: str) -
 @pytest.mark.parametrize(("size", "said"), [(0, "0 B"), (1536, "2 KiB"), (5 * 2**30, "5.0 GiB"), (None, "not counted in 10 s")])
 def test_a_size_is_said_in_a_fitting_unit(size: float | None, said: str) -> None:
     assert status.large(size) == said
+
+
+class Listener:
+    """A TLS server with a certificate of its own, valid for some days from some days ago."""
+
+    def __init__(self, folder: Path, days_ago: int, days: int) -> None:
+        start, end = (NOW + datetime.timedelta(days=one) for one in (-days_ago, days - days_ago))
+        files = ["-keyout", str(folder / "key"), "-out", str(folder / "csr"), "-subj", "/CN=x"]
+        subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *files], check=True)
+        (folder / "conf").write_text(
+            f"[ca]\ndefault_ca=c\n[c]\ndatabase={folder}/index\nserial={folder}/serial\nnew_certs_dir={folder}\n"
+            "policy=p\ndefault_md=sha256\nrand_serial=yes\n[p]\nCN=supplied\n",
+            encoding="utf-8",
+        )
+        (folder / "index").touch()
+        signed = ["openssl", "ca", "-batch", "-selfsign", "-config", str(folder / "conf"), "-keyfile", str(folder / "key")]
+        span = ["-startdate", f"{start:%Y%m%d%H%M%SZ}", "-enddate", f"{end:%Y%m%d%H%M%SZ}"]
+        subprocess.run([*signed, *span, "-in", str(folder / "csr"), "-out", str(folder / "crt")], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "crt", folder / "key")
+        self.socket = context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True)
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.answer, daemon=True).start()
+
+    def answer(self) -> None:
+        with contextlib.suppress(OSError):
+            self.socket.accept()
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "days", "words"), [(10, 90, ""), (80, 90, "expires in 9 d"), (91, 90, "has expired")], ids=["good", "soon", "over"]
+)
+def test_a_certificate_that_nobody_renewed_is_told(report: dict[str, Any], tmp_path: Path, days_ago: int, days: int, words: str) -> None:
+    ports = [{"target": 3000, "published": str(Listener(tmp_path, days_ago, days).port), "host_ip": "0.0.0.0"}]
+    shown = status.certificate({"labels": {"ocweb.url": "https://code.example.org"}, "ports": ports})
+    said = [line for line in status.problems({**report, "certificate": shown}) if "certificate" in line]
+    assert [words in line for line in said] == ([True] if words else [])
+    assert any(line.startswith("TLS        certificate until ") for line in status.lines({**report, "certificate": shown}))
+
+
+def test_without_tls_there_is_no_certificate() -> None:
+    assert status.certificate({"labels": {"ocweb.url": "http://localhost:3000"}, "ports": [{"target": 3000, "published": "1"}]}) == {}

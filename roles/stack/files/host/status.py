@@ -7,9 +7,14 @@ import json
 import os
 import re
 import shutil
+import socket
+import ssl
+import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from folder import Stack, answered, key_names, now, opened_plain, read, run
 
@@ -134,6 +139,30 @@ def keys(root: Path, max_age: float) -> list[dict[str, Any]]:
     return found
 
 
+def certificate(gateway: dict[str, Any]) -> dict[str, Any]:
+    """Say from when until when the certificate is good that the gateway shows for its own name; {} where it has no TLS, or shows none."""
+    url = urlsplit(gateway.get("labels", {}).get("ocweb.url", ""))
+    port = next((one for one in gateway.get("ports", []) if int(one["target"]) == 3000), None)
+    if url.scheme != "https" or port is None:
+        return {}
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(port.get("host_ip", ""), port.get("host_ip") or "127.0.0.1")
+    # Who it is good for was looked at by the deploy: here it is its time, be it over.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((address, int(port["published"])), timeout=SECONDS_FOR_ONE) as plain,
+            context.wrap_socket(plain, server_hostname=url.hostname) as connection,
+        ):
+            shown = ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True) or b"")
+        command = ["openssl", "x509", "-noout", "-startdate", "-enddate"]
+        said = subprocess.run(command, input=shown, capture_output=True, text=True, timeout=SECONDS_FOR_ONE, check=True).stdout
+        start, end = (ssl.cert_time_to_seconds(line.partition("=")[2]) for line in said.splitlines())
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return {}
+    return {"from": start, "until": end}
+
+
 def canary_events(root: Path) -> dict[str, Any]:
     """Count the uses of a canary key among the newest events, and return the last one."""
     try:
@@ -193,6 +222,7 @@ def report(stack: Stack, max_age: float) -> dict[str, Any]:
         "ports": sorted({port for one in found for port in one["ports"]}),
         "deploy": deployed.get("at", ""),
         "previous_deploy": previous.get("at", ""),
+        "certificate": {} if engine else certificate(described.get("gateway", {})),
         "keys": keys(stack.path, max_age),
         "key_max_age_days": max_age,
         "canary": canary_events(stack.path),
@@ -217,6 +247,12 @@ def problems(found: dict[str, Any]) -> list[str]:
             said.append(f"{one['service']} is {state}{why}: docker compose logs {one['service']}")
         elif not one["as_described"]:
             said.append(f"{one['service']} does not run the image that is described: deploy again")
+    if shown := found["certificate"]:
+        left = shown["until"] - time.time()
+        # Authorities' certificates are renewed when a third of their time is left.
+        if left < (shown["until"] - shown["from"]) / 6:
+            what = f"expires in {long(left)}" if left > 0 else "has expired"
+            said.append(f"The gateway's certificate {what}: renew it, and deploy again (frontend_tls)")
     for one in found["keys"]:
         if not one["there"]:
             said.append(f"The key {one['key']} is recorded, and its file is gone: deploy again")
@@ -253,6 +289,9 @@ def lines(found: dict[str, Any]) -> list[str]:
     said += ["", "Versions   " + ", ".join(f"{name} {number or '(does not say)'}" for name, number in found["versions"].items())]
     since = f"{found['deploy']}; before it {found['previous_deploy'] or 'none'}" if found["deploy"] else "none was recorded as healthy"
     said += [f"Deploy     {since}"]
+    if shown := found["certificate"]:
+        until = datetime.datetime.fromtimestamp(shown["until"], datetime.timezone.utc)
+        said += [f"TLS        certificate until {until:%Y-%m-%d %H:%M} UTC, {long(shown['until'] - time.time())} from now"]
     if found["keys"]:
         rows = [["KEY", "FINGERPRINT", "AGE", "LAST USE", "LAST SUCCESS", "REFUSED"]]
         for one in found["keys"]:
