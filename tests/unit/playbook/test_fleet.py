@@ -21,7 +21,11 @@ esac
 """
 
 
-def deploy(folder: Path, hosts: dict[str, dict[str, Any]], *options: str) -> tuple[int, str]:
+DRY = ("--check", "--tags=engine")
+CHECKS = ("--tags=check",)
+
+
+def deploy(folder: Path, hosts: dict[str, dict[str, Any]], *options: str, way: tuple[str, ...] = DRY) -> tuple[int, str]:
     """Run the checks alone on hosts that are this machine unless they say otherwise; return the exit code and what was said."""
     for name, script in (("docker", WITHOUT_COMPOSE), ("dpkg-query", "#!/bin/sh\necho docker.io installed\n")):
         (folder / name).write_text(script, encoding="utf-8")
@@ -35,7 +39,7 @@ def deploy(folder: Path, hosts: dict[str, dict[str, Any]], *options: str) -> tup
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
     playbook = Path(sys.executable).with_name("ansible-playbook")
     done = subprocess.run(
-        [playbook, "--check", "--tags=engine", f"--inventory={folder}/hosts.json", *options, "site.yml"],
+        [playbook, *way, f"--inventory={folder}/hosts.json", *options, "site.yml"],
         cwd=ROOT,
         env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
         capture_output=True,
@@ -71,9 +75,29 @@ def test_a_system_that_is_not_supported_is_told_which_are(tmp_path: Path) -> Non
     assert f"docker: rocky-9 is not a system that an engine can be installed on ({known} are)" in said
 
 
-@pytest.mark.parametrize(("batch", "second_is_tried"), [([], True), (["-e", "stack_batch=1"], False)])
-def test_with_batches_the_first_failure_ends_it(tmp_path: Path, batch: list[str], second_is_tried: bool) -> None:
-    code, said = deploy(tmp_path, {"first": {"stack_minimum_memory_mib": 10**8}, "second": {"stack_minimum_memory_mib": 10**8}}, *batch)
+@pytest.mark.parametrize(("batch", "goes_on"), [([], True), (["-e", "stack_batch=1"], False)])
+def test_all_are_checked_before_one_is_changed(tmp_path: Path, batch: list[str], goes_on: bool) -> None:
+    """With batches, what is wrong with the last one holds up the first."""
+    code, said = deploy(tmp_path, {"right": {}, "wrong": {"stack_minimum_memory_mib": 10**8}}, *batch, way=CHECKS)
     assert code != 0
-    assert "fatal: [first]: FAILED!" in said
-    assert ("fatal: [second]: FAILED!" in said) == second_is_tried
+    assert "fatal: [wrong]: FAILED!" in said and "fatal: [right]" not in said
+    assert ("PLAY [Deploy the workbench]" in said) == goes_on
+
+
+DEPLOYED = "\nname: ocweb\nservices: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("running", "options", "batches"),
+    [((), (), 1), (("one",), (), 2), (("one",), ("-e", "stack_batch=100%"), 1), ((), ("-e", "stack_batch=1"), 2)],
+    ids=["new", "one runs", "all of them", "one by one"],
+)
+def test_where_one_runs_they_come_one_after_the_other(
+    tmp_path: Path, running: tuple[str, ...], options: tuple[str, ...], batches: int
+) -> None:
+    """Not a dry run, which changes nothing and need not wait; of the play that changes, no task is run."""
+    for name in running:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "compose.yml").write_text(DEPLOYED, encoding="utf-8")
+    _, said = deploy(tmp_path, {"one": {}, "two": {}}, *options, way=CHECKS)
+    assert said.count("PLAY [Deploy the workbench]") == batches, said
