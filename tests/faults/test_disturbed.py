@@ -24,6 +24,14 @@ BY_HAND = {
     "a mode": (f"chmod 755 {DIR}/llm-proxy/keys", f"[ $(stat -c %a {DIR}/llm-proxy/keys) = 700 ]"),
     "a description": (f"sed -i 's/cap_drop: .*/cap_drop: []/' {DIR}/compose.yml", f"grep -q 'cap_drop: .ALL' {DIR}/compose.yml"),
     "a container that was removed": ("docker rm --force ocweb-frontend-1", "docker inspect ocweb-frontend-1"),
+    "a container's limit": (
+        "docker update --memory 2g --memory-swap 2g ocweb-backend-1",
+        "docker inspect -f '{{.HostConfig.Memory}}' ocweb-backend-1 | grep -v '^2147483648$'",
+    ),
+    "a container's network": (
+        "docker network connect ocweb_edge ocweb-llm-proxy-1",
+        "! docker inspect -f '{{.NetworkSettings.Networks}}' ocweb-llm-proxy-1 | grep ocweb_edge",
+    ),
     "a container that was stopped": ("docker stop ocweb-gateway-1", "docker inspect -f '{{.State.Running}}' ocweb-gateway-1 | grep true"),
 }
 

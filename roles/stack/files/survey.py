@@ -59,6 +59,10 @@ NETWORKS = (
 )
 
 
+# All that the engine knows of each container of the project.
+CONTAINERS = "docker ps --quiet --filter label=com.docker.compose.project=$1 | xargs --no-run-if-empty docker container inspect"
+
+
 def run(*command: str) -> tuple[int, str, str]:
     """Return (exit code, standard output, standard error), stripped; (127, "", reason) where the command is missing."""
     try:
@@ -175,6 +179,51 @@ def engine(project: str) -> dict[str, Any]:
         "running": answer["running"].split() if code["running"] == 0 else [],
         "networks": {name: words for name, *words in map(str.split, answer["networks"].splitlines())} if code["networks"] == 0 else {},
     }
+
+
+def by_hand(project: str, description: str) -> list[str]:
+    """Return the services of which a container has other limits than described, another restart policy, or other networks.
+
+    Compose compares a container with the description that it was made from, and not with what became of it.
+    """
+    if not os.path.exists(description):
+        return []
+    questions = (
+        ("docker", "compose", "--file", description, "config", "--format", "json"),
+        ("sh", "-c", CONTAINERS, "sh", project),
+    )
+    with ThreadPoolExecutor() as pool:
+        model, containers = (
+            json.loads(text or "null") if code == 0 else None for code, text, _ in pool.map(lambda one: run(*one), questions)
+        )
+    services = (model or {}).get("services", {})
+    names = {name: one["name"] for name, one in (model or {}).get("networks", {}).items()}
+    found = set()
+    for one in containers or []:
+        service = one["Config"]["Labels"].get("com.docker.compose.service", "")
+        if service in services and differs(one, services[service], names):
+            found.add(service)
+    return sorted(found)
+
+
+def differs(container: dict[str, Any], described: dict[str, Any], names: dict[str, str]) -> bool:
+    """Tell whether a container is not as described; ``names`` are the networks' names at the engine."""
+    limits = container["HostConfig"]
+    wanted = {
+        "Memory": float(described.get("mem_limit", 0)),
+        "MemorySwap": float(described.get("memswap_limit", 0)),
+        "NanoCpus": float(described.get("cpus", 0)) * 1e9,
+    }
+    # A limit that this kernel cannot hold is 0, -1 or nothing at the engine. Compose counts processors with seven digits.
+    other_limits = any(
+        abs((limits.get(name) or 0) - value) > 1e6 for name, value in wanted.items() if limits.get(name) not in (0, -1, None)
+    )
+    return (
+        other_limits
+        or limits["PidsLimit"] not in (None, 0, -1, int(described.get("pids_limit", 0)))
+        or limits["RestartPolicy"]["Name"] != described.get("restart", "no")
+        or set(container["NetworkSettings"]["Networks"]) != {names.get(name, name) for name in described.get("networks") or {}}
+    )
 
 
 def number(text: str) -> str:
@@ -495,14 +544,17 @@ def free(path: str) -> int:
 def main() -> None:
     question = json.loads(sys.argv[1])
     host = system()
-    host["engine"] = engine(question["project"])
     root = host["uid"] == 0
-    found = host["engine"].pop("networks")
-    wanted = {f"{question['project']}_{name}": words for name, words in question["networks"].items()}
-    host["wrong_networks"] = [name for name, words in wanted.items() if name in found and not set(words) <= set(found[name])]
     host["stack_dir"] = question["stack_dir"]
     if host["stack_dir"] == "auto":
         host["stack_dir"] = "/opt/ocweb" if root else os.path.join(host["home"], ".local/share/ocweb")
+    with ThreadPoolExecutor() as pool:
+        differing = pool.submit(by_hand, question["project"], os.path.join(host["stack_dir"], "compose.yml"))
+        host["engine"] = engine(question["project"])
+        host["by_hand"] = differing.result()
+    found = host["engine"].pop("networks")
+    wanted = {f"{question['project']}_{name}": words for name, words in question["networks"].items()}
+    host["wrong_networks"] = [name for name, words in wanted.items() if name in found and not set(words) <= set(found[name])]
     address, port, redirect = (question["listen"][name] for name in ("address", "port", "redirect"))
     host["obstacle"] = obstacle(address, port, question["project"])
     host["redirect_obstacle"] = obstacle(address, redirect, question["project"]) if redirect else ""

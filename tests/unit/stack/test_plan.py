@@ -23,6 +23,7 @@ NOTHING: dict[str, Any] = {
     "images": [],
     "packages": [],
     "running": ["backend", "gateway"],
+    "by_hand": [],
     "wrong_networks": [],
     "keys": [],
     "secret": False,
@@ -73,6 +74,7 @@ RESTART = "would restart container"
             ],
         ),
         ({"running": ["backend"]}, ["would start container gateway"]),
+        ({"by_hand": ["gateway"]}, [f"{RESTART} gateway (changed by hand)"]),
         ({"secret": True}, [f"{RESTART} backend (another secret)", f"{RESTART} gateway (another secret)"]),
         (
             {"wrong_networks": ["ocweb_app"]},
@@ -80,7 +82,7 @@ RESTART = "would restart container"
         ),
         ({"keys": KEYS}, ["would appear key gemini cc", "would change key openai aa -> bb", "would go key anthropic dd"]),
     ],
-    ids=["a service", "a stopped one", "a secret", "a network", "keys"],
+    ids=["a service", "a stopped one", "one changed by hand", "a secret", "a network", "keys"],
 )
 def test_what_would_change_is_named(other: dict[str, Any], wanted: list[str]) -> None:
     assert lines(**other) == wanted

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,51 @@ def test_a_running_engine_is_described(fake_docker: FakeDocker) -> None:
         "running": ["gateway"],
         "networks": {"ocweb_llm": ["internal=true", "ipv6=false"]},
     }
+
+
+CONTAINER: dict[str, Any] = {
+    "Config": {"Labels": {"com.docker.compose.service": "backend"}},
+    "HostConfig": {
+        "Memory": 2**30,
+        "MemorySwap": 2**30,
+        "NanoCpus": 1500000000,
+        "PidsLimit": 512,
+        "RestartPolicy": {"Name": "unless-stopped"},
+    },
+    "NetworkSettings": {"Networks": {"ocweb_app": {}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "other", "differs"),
+    [
+        ("HostConfig", {}, False),
+        ("HostConfig", {"Memory": 2**31}, True),
+        ("HostConfig", {"MemorySwap": 2**31}, True),
+        ("HostConfig", {"NanoCpus": 1000000000}, True),
+        ("HostConfig", {"NanoCpus": 1499999999}, False),
+        ("HostConfig", {"PidsLimit": 513}, True),
+        ("HostConfig", {"RestartPolicy": {"Name": "no"}}, True),
+        # A kernel that knows no such limits.
+        ("HostConfig", {"Memory": 0, "MemorySwap": -1, "PidsLimit": None}, False),
+        ("NetworkSettings", {"Networks": {"ocweb_app": {}, "bridge": {}}}, True),
+        ("NetworkSettings", {"Networks": {}}, True),
+    ],
+)
+def test_a_container_that_was_changed_by_hand_is_told(
+    tmp_path: Path, fake_docker: FakeDocker, part: str, other: dict[str, Any], differs: bool
+) -> None:
+    limits = {"mem_limit": str(2**30), "memswap_limit": str(2**30), "cpus": 1.5, "pids_limit": 512, "restart": "unless-stopped"}
+    model = {"services": {"backend": {**limits, "networks": {"app": None}}}, "networks": {"app": {"name": "ocweb_app"}}}
+    container = {**CONTAINER, part: {**CONTAINER[part], **other} if part == "HostConfig" else other}
+    fake_docker(f"""case "$*" in
+        compose*) echo '{json.dumps(model)}' ;;
+        ps*) echo 1 ;;
+        "container inspect 1") echo '{json.dumps([container])}' ;;
+    esac""")
+    assert survey.by_hand("ocweb", str(tmp_path / "compose.yml")) == []
+    (tmp_path / "compose.yml").touch()
+    assert survey.by_hand("ocweb", str(tmp_path / "compose.yml")) == (["backend"] if differs else [])
 
 
 def test_an_engine_that_the_user_may_not_use_is_denied(fake_docker: FakeDocker) -> None:

@@ -44,6 +44,8 @@ def plan(question: Model) -> list[str]:
     kept = [name for name in wanted["container"] if name in there["container"]]
     again = [name for name in there["network"] if f"{question['project']}_{name}" in question["wrong_networks"]]
     changed = {name: reasons(old["services"][name], new["services"][name]) for name in kept}
+    by_hand = question["by_hand"]
+    changed = {name: [*why, *(["changed by hand"] if name in by_hand else [])] for name, why in changed.items()}
     restarts = {name: why or ["another secret" if question["secret"] else "other networks"] for name, why in changed.items()
                 if why or question["secret"] or again}  # fmt: skip
     starts = [name for name in kept if name not in restarts and name not in question["running"]]
@@ -66,8 +68,8 @@ def plan(question: Model) -> list[str]:
 def answer(question: Model) -> Model:
     """Compare ``deployed`` with ``described``, the Compose files as objects, the first {} where there is none.
 
-    Besides: ``images`` that would be built, ``packages`` of an engine, services that are ``running``, ``wrong_networks`` of ``project``,
-    changes of ``keys`` ({key, before, now}: fingerprints), and whether a ``secret`` is new.
+    Besides: ``images`` that would be built, ``packages`` of an engine, services that are ``running``, those that were changed ``by_hand``,
+    ``wrong_networks`` of ``project``, changes of ``keys`` ({key, before, now}: fingerprints), and whether a ``secret`` is new.
     """
     return {"changed": False, "lines": plan(question) or ["Nothing would change."]}
 
