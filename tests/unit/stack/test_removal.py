@@ -118,6 +118,20 @@ def test_a_link_of_roots_is_followed(tmp_path: Path) -> None:
     assert not list((tmp_path / "disk/workspace").iterdir())
 
 
+def test_a_link_of_roots_to_somebodys_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/kept").touch()
+    (tmp_path / "theirs").symlink_to("precious")
+    os.chown(tmp_path / "theirs", 1234, 1234, follow_symlinks=False)
+    (tmp_path / "srv").symlink_to("theirs")
+    with pytest.raises(Refusal, match="theirs is a link"):
+        folder.clear(tmp_path / "srv")
+    (tmp_path / "round").symlink_to("round")
+    with pytest.raises(Refusal, match="round is a link"):
+        folder.clear(tmp_path / "round")
+    assert (tmp_path / "precious/kept").exists()
+
+
 def test_a_removal_that_ends_early_can_be_run_again(root: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_docker('case "$*" in version*) echo 26.1.5 ;; esac')
     (root / "zzz").mkdir()

@@ -70,27 +70,30 @@ def said(*command: str, timeout: float | None = 60) -> list[str]:
     return sorted(set(done.stdout.splitlines()))
 
 
-def opened_folder(path: Path) -> int:
+def opened_folder(path: Path, links: int = 8) -> int:
     """Open a folder without following a link that anyone but root could have put there; return its descriptor.
 
     Raises:
-        Refusal: there is such a link on the way.
+        Refusal: there is such a link on the way, or there are more than ``links``.
         OSError: it is no folder, or not there.
     """
+    parts = Path(os.path.abspath(path)).parts[1:]
     folder = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     try:
-        for name in Path(os.path.abspath(path)).parts[1:]:
+        for place, name in enumerate(parts):
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            follow = stat.S_ISLNK(status.st_mode) and {status.st_uid, os.fstat(folder).st_uid} == {0}
-            if stat.S_ISLNK(status.st_mode) and not follow:
-                raise Refusal(f"{path}: {name} is a link that someone other than root may have put there, and it is not followed.")
-            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | (0 if follow else os.O_NOFOLLOW), dir_fd=folder)
+            if stat.S_ISLNK(status.st_mode):
+                if not links or {status.st_uid, os.fstat(folder).st_uid} != {0}:
+                    raise Refusal(f"{path}: {name} is a link that someone other than root may have put there, and it is not followed.")
+                # Where it leads to may have links too.
+                target = os.readlink(name, dir_fd=folder)
+                return opened_folder(Path("/", *parts[:place], target, *parts[place + 1 :]), links - 1)
+            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
             os.close(folder)
             folder = inner
-    except BaseException:
+        return os.dup(folder)
+    finally:
         os.close(folder)
-        raise
-    return folder
 
 
 def clear(path: Path, last: tuple[str, ...] = ()) -> None:
