@@ -35,6 +35,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 # What a deploy that was killed leaves in its folder, before that shows whose it is.
+HALF_WRITTEN = re.compile(r"\.(ansible_tmp.*|.*\.new)$")
 OURS = {"backend", "build.env", "bundle", "egress", "frontend", "gateway", "llm-proxy", "lost+found"}
 CA_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -531,7 +532,7 @@ def foreign(stack_dir: str) -> list[str]:
         found = set(os.listdir(stack_dir))
     except OSError:
         return []
-    return [] if found & {"compose.yml", "build.yml"} else sorted(name for name in found - OURS if not name.startswith("."))
+    return [] if found & {"compose.yml", "build.yml"} else sorted(name for name in found - OURS if not HALF_WRITTEN.match(name))
 
 
 def free(path: str) -> int:

@@ -375,9 +375,9 @@ def test_a_machine_is_told_from_its_clone_and_from_its_containers(tmp_path: Path
 
 def test_what_is_not_of_a_stack_is_told_where_none_is(tmp_path: Path) -> None:
     assert survey.foreign(str(tmp_path / "none")) == []
-    for name in ("backend", "llm-proxy", "photos", ".hidden"):
+    for name in ("backend", "llm-proxy", "photos", ".ssh", ".compose.yml.new", ".ansible_tmpx1compose.yml"):
         (tmp_path / name).mkdir()
-    assert survey.foreign(str(tmp_path)) == ["photos"]
+    assert survey.foreign(str(tmp_path)) == [".ssh", "photos"]
     (tmp_path / "compose.yml").touch()
     assert survey.foreign(str(tmp_path)) == []
 
