@@ -1,6 +1,8 @@
 """A request with a body is one request, whatever the body says."""
 
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from login_bed import Caddy
@@ -25,3 +27,17 @@ def test_a_second_request_on_a_connection_is_not_answered(caddy: Caddy) -> None:
             said += piece
     assert said.count(b"HTTP/1.") == 1
     assert b" 401 " in said
+
+
+def test_many_connections_at_once_do_not_wait_for_each_other(caddy: Caddy) -> None:
+    """Who is turned away by a full queue tries again after a second, and each request has a connection of its own."""
+
+    def seconds(_: int) -> float:
+        started = time.monotonic()
+        assert caddy.check() == 401
+        return time.monotonic() - started
+
+    with ThreadPoolExecutor(48) as pool:
+        taken = sorted(pool.map(seconds, range(480)))
+    # As many are turned away without room for them; a busy machine may keep one or two waiting.
+    assert taken[-10] < 0.9

@@ -224,6 +224,13 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
 
+class Server(ThreadingHTTPServer):
+    """A thread for each connection, and each request has a connection of its own: a page asks for many at once."""
+
+    # With the standard library's five, the kernel turns away what is more, and who is turned away tries again after a second.
+    request_queue_size = 128
+
+
 def served(users: Path, sessions: Path, days: float, address: tuple[str, int], **settings: Any) -> ThreadingHTTPServer:
     """Return the server, which is not started yet.
 
@@ -232,7 +239,7 @@ def served(users: Path, sessions: Path, days: float, address: tuple[str, int], *
     lifetime = int(days * 86400)
     login = Login(Users(users), Sessions(sessions, lifetime), Attempts(10, 900), Attempts(30, 900))
     handler = type("Bound", (Handler,), {"login": login, "lifetime": lifetime, **settings})
-    return ThreadingHTTPServer(address, handler)
+    return Server(address, handler)
 
 
 if __name__ == "__main__":
