@@ -526,13 +526,15 @@ def text(path: str) -> str:
         return ""
 
 
-def foreign(stack_dir: str) -> list[str]:
-    """Return what else lies in a folder that no stack was deployed to; what is in a stack's folder goes with the stack."""
+def foreign(stack_dir: str, project: str) -> list[str]:
+    """Return what else lies in a folder that no stack of the project was deployed to; what is in a stack's folder goes with the stack."""
     try:
         found = set(os.listdir(stack_dir))
     except OSError:
         return []
-    return [] if found & {"compose.yml", "build.yml"} else sorted(name for name in found - OURS if not HALF_WRITTEN.match(name))
+    if any(f"\nname: {project}\n" in text(os.path.join(stack_dir, name)) for name in ("compose.yml", "build.yml")):
+        return []
+    return sorted(name for name in found - OURS if not HALF_WRITTEN.match(name))
 
 
 def free(path: str) -> int:
@@ -582,7 +584,7 @@ def main() -> None:
     first = not host["deployed"] and not host["engine"]["images"]
     host["unreachable"] = unreachable(question["fetched"], host["ca_bundle"]) if first else {}
     host["deployed_images"], host["deploy_kept"] = last_deploy(host["stack_dir"])
-    host["foreign"] = foreign(host["stack_dir"])
+    host["foreign"] = foreign(host["stack_dir"], question["project"])
     host["free"] = {
         "stack_dir": free(host["stack_dir"]),
         "engine": free(host["engine"]["root"] or "/var/lib/docker"),

@@ -8,7 +8,7 @@ import pytest
 
 import engine
 import removal
-from folder import Refusal
+from folder import Refusal, Stack
 
 FakeDocker = Callable[..., None]
 SIMULATED = """Inst libc6 [2.41-1] (2.41-2 Debian:13 [amd64])
@@ -187,6 +187,40 @@ def test_what_does_not_say_who_else_is_there_keeps_it_all(host: Path, fake_docke
     with pytest.raises(Refusal, match=f"`{command}.*it is busy. Nothing was removed"):
         removal.answer(question(host))
     assert (host / "stack/compose.yml").exists()
+
+
+def test_a_removal_that_was_killed_after_the_packages_went_can_be_run_again(
+    host: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(host)
+    (host / "data").mkdir()
+    (host / "data/image").touch()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(engine, "empty", killed)
+        engine.remove(engine.to_remove(Stack(str(host / "stack"), "ocweb"), removal.found(Stack(str(host / "stack"), "ocweb")), []))
+    for command in ("docker", "dockerd", "ctr"):
+        (host / "bin" / command).unlink()
+    (host / "packages").write_text("", encoding="utf-8")
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    assert removal.answer(question(host))["changed"]
+    assert not (host / "data").exists() and not engine.RECORD.exists()
+
+
+def test_what_an_engine_left_that_is_gone_stays(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is left to say whose it is."""
+    recorded(host)
+    (host / "data").mkdir()
+    (host / "data/image").touch()
+    for command in ("docker", "dockerd", "ctr"):
+        (host / "bin" / command).unlink()
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(Refusal, match="the engine is gone, and who else used it cannot be seen"):
+        removal.answer(question(host))
+    assert (host / "data/image").exists()
 
 
 def test_packages_that_do_not_go_keep_the_record(host: Path, fake_docker: FakeDocker) -> None:

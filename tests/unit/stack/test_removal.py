@@ -132,6 +132,43 @@ def test_a_link_of_roots_to_somebodys_link_is_not_followed(tmp_path: Path) -> No
     assert (tmp_path / "precious/kept").exists()
 
 
+def test_a_stack_behind_somebodys_link_stays_whole(root: Path, tmp_path: Path, fake_docker: FakeDocker) -> None:
+    """No container goes before the way is known to be ours."""
+    fake_docker(ENGINE.replace("{log}", str(tmp_path / "log")).replace("$OTHER", "true"))
+    (tmp_path / "link").symlink_to(root)
+    os.chown(tmp_path / "link", 1234, 1234, follow_symlinks=False)
+    for check in (True, False):
+        with pytest.raises(Refusal, match="link is a link"):
+            removal.answer(question(tmp_path / "link", check=check))
+    assert root.exists() and " --force" not in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+def test_a_stack_behind_roots_link_goes_with_it(root: Path, tmp_path: Path, fake_docker: FakeDocker) -> None:
+    fake_docker(ENGINE.replace("{log}", str(tmp_path / "log")).replace("$OTHER", "true"))
+    (tmp_path / "link").symlink_to(root)
+    assert removal.answer(question(tmp_path / "link"))["changed"]
+    assert not root.exists() and not (tmp_path / "link").is_symlink()
+
+
+def test_a_way_up_is_the_kernels(tmp_path: Path) -> None:
+    for name in ("near/ocweb", "far/cur", "far/ocweb"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "kept").touch()
+    (tmp_path / "near/cur").symlink_to(tmp_path / "far/cur")
+    folder.clear(Path(f"{tmp_path}/near/cur/../ocweb"))
+    assert (tmp_path / "near/ocweb/kept").exists() and not (tmp_path / "far/ocweb/kept").exists()
+
+
+def test_a_link_where_others_may_write_is_not_followed(tmp_path: Path) -> None:
+    """It may be root's own, and stand in the place of another folder."""
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/ws").symlink_to(tmp_path / "precious")
+    (tmp_path / "shared").chmod(0o777)
+    with pytest.raises(Refusal, match="ws is a link"):
+        folder.clear(tmp_path / "shared/ws")
+
+
 def test_a_removal_that_ends_early_can_be_run_again(root: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_docker('case "$*" in version*) echo 26.1.5 ;; esac')
     (root / "zzz").mkdir()

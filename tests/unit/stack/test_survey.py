@@ -374,12 +374,14 @@ def test_a_machine_is_told_from_its_clone_and_from_its_containers(tmp_path: Path
 
 
 def test_what_is_not_of_a_stack_is_told_where_none_is(tmp_path: Path) -> None:
-    assert survey.foreign(str(tmp_path / "none")) == []
+    assert survey.foreign(str(tmp_path / "none"), "ocweb") == []
     for name in ("backend", "llm-proxy", "photos", ".ssh", ".compose.yml.new", ".ansible_tmpx1compose.yml"):
         (tmp_path / name).mkdir()
-    assert survey.foreign(str(tmp_path)) == [".ssh", "photos"]
-    (tmp_path / "compose.yml").touch()
-    assert survey.foreign(str(tmp_path)) == []
+    assert survey.foreign(str(tmp_path), "ocweb") == [".ssh", "photos"]
+    (tmp_path / "compose.yml").write_text("services: {}\nname: other\n", encoding="utf-8")
+    assert survey.foreign(str(tmp_path), "ocweb") == [".ssh", "compose.yml", "photos"]
+    (tmp_path / "compose.yml").write_text("# Ours.\nname: ocweb\n", encoding="utf-8")
+    assert survey.foreign(str(tmp_path), "ocweb") == []
 
 
 def test_this_kernel_lacks_nothing() -> None:

@@ -76,7 +76,10 @@ def to_remove(stack: Stack, ours: dict[str, list[str]], bases: list[str]) -> dic
     if engine and (problem := stack.engine_problem()):
         raise Refusal(f"stack_remove_engine: who else uses the engine cannot be seen. {problem} Nothing was removed.")
     kept = needed(set(record["packages"]), there)
-    others = [*foreign(ours, bases), *(f"package {kept[name]} (needs {name})" for name in sorted(PARTS & set(kept)))]
+    # A removal that was killed looked before it began, and there is nobody left to ask.
+    if not engine and not record.get("going") and any(path.is_dir() and os.listdir(path) for path in DATA):
+        raise Refusal(f"stack_remove_engine: the engine is gone, and who else used it cannot be seen in {DATA[0]}. {stays}.")
+    others = [*(foreign(ours, bases) if engine else []), *(f"package {kept[name]} (needs {name})" for name in sorted(PARTS & set(kept)))]
     if others:
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         raise Refusal(f"stack_remove_engine: something else uses the engine: {', '.join(others[:5])}{more}. {stays}.")
@@ -170,6 +173,7 @@ def remove(record: dict[str, Any]) -> None:
     stop = ["systemctl", "stop", "docker.socket", "docker.service"] if systemd else ["service", "docker", "stop"]
     if shutil.which("dockerd"):
         run(*stop, timeout=None)
+    write(RECORD, json.dumps({**record, "going": True}, indent=2).encode() + b"\n", 0o644)
     # Unlike apt's, this takes nothing else along: it refuses where another package would break.
     going = packages(record)
     done = run("dpkg", "--purge", *going, timeout=None) if going else None
@@ -194,8 +198,11 @@ def remove(record: dict[str, Any]) -> None:
 def empty(folder: Path, last: tuple[str, ...] = ()) -> None:
     """Remove a folder, the files ``last`` in it at the end; one that is mounted here is emptied and stays."""
     clear(folder, last)
-    if not os.path.ismount(folder):
-        folder.rmdir()
+    real = folder.resolve()
+    if not os.path.ismount(real):
+        real.rmdir()
+    if folder.is_symlink():
+        folder.unlink()
 
 
 def main(question: dict[str, Any]) -> dict[str, Any]:

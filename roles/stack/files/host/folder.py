@@ -71,19 +71,22 @@ def said(*command: str, timeout: float | None = 60) -> list[str]:
 
 
 def opened_folder(path: Path, links: int = 8) -> int:
-    """Open a folder without following a link that anyone but root could have put there; return its descriptor.
+    """Open a folder without following a link that anyone but root and we could have put there; return its descriptor.
 
     Raises:
         Refusal: there is such a link on the way, or there are more than ``links``.
         OSError: it is no folder, or not there.
     """
-    parts = Path(os.path.abspath(path)).parts[1:]
+    # With its "..", which mean what they mean to the kernel.
+    parts = Path(os.path.join(os.getcwd(), path)).parts[1:]
     folder = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     try:
         for place, name in enumerate(parts):
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode):
-                if not links or {status.st_uid, os.fstat(folder).st_uid} != {0}:
+                around = os.fstat(folder)
+                anyones = around.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not around.st_mode & stat.S_ISVTX
+                if not links or anyones or not {status.st_uid, around.st_uid} <= {0, os.geteuid()}:
                     raise Refusal(f"{path}: {name} is a link that someone other than root may have put there, and it is not followed.")
                 # Where it leads to may have links too.
                 target = os.readlink(name, dir_fd=folder)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import engine
-from folder import LABEL, Refusal, Stack, answered, run, said
+from folder import LABEL, Refusal, Stack, answered, opened_folder, run, said
 
 # Made by base-image, and used by every stack on the host.
 SHARED_IMAGE = "localhost/ocweb-bootstrap"
@@ -65,11 +66,15 @@ def remove(stack: Stack, with_workspace: bool, dry: bool) -> list[str]:
     """Remove it all, or with ``dry`` nothing, and say what."""
     problem = stack.engine_problem()
     there = {} if problem else found(stack)
-    if problem and shutil.which("docker") and stack.description.exists():
+    if problem and shutil.which("docker") and (stack.description.exists() or (stack.path / "build.yml").exists()):
         raise Refusal(f"{problem} Nothing was removed, since its containers would stay.")
     folder = workspace(stack)
+    going = [path for path in (stack.path, folder if with_workspace else None) if path and path.exists()]
+    # Before anything goes: the ways there may not be ours.
+    for path in going:
+        os.close(opened_folder(path))
     lines = [f"{kind} {name}" for kind, names in there.items() for name in names]
-    lines += [f"folder {path}" for path in (stack.path, folder if with_workspace else None) if path and path.exists()]
+    lines += [f"folder {path}" for path in going]
     if dry:
         return lines
     failures = []
