@@ -25,7 +25,7 @@ rm -rf {FOLDER}; mkdir {FOLDER}; cd {FOLDER}
 ask() {{
   printf '\n{BEGIN} %s\n' "$EPOCHREALTIME"
   curl --silent --max-time 120 --header 'Content-Type: application/json' --rate "$2" --data "$1" \
-    --write-out '\n{MARK} %{{http_code}} %{{exitcode}} %{{time_starttransfer}} %{{time_total}} %{{errormsg}}\n' '{URL}#[1-'"$3"']'
+    --write-out '\n{MARK} %{{http_code}} %{{exitcode}} %{{time_total}} %{{errormsg}}\n' '{URL}#[1-'"$3"']'
 }}
 lane() {{ while [ ! -e stop ]; do ask "$2" "$3" "$4" >>"$1"; done; }}
 """
@@ -42,7 +42,7 @@ class Answers:
     plain: dict[str, int] = field(default_factory=dict)
     streams: dict[str, int] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
-    # From when to when each stream was open, in seconds since the epoch.
+    # From when each stream was asked for to its end, in seconds since the epoch.
     open: list[tuple[float, float]] = field(default_factory=list)
 
     def fewest(self, begin: float, end: float) -> int:
@@ -117,9 +117,9 @@ class Load:
                 begin, _, rest = batch.partition("\n")
                 at = float(begin)
                 for body, outcome in re.findall(rf"(.*?)\n{MARK} ([^\n]*)\n", rest, re.DOTALL):
-                    first, last = map(float, outcome.split(" ")[2:4])
+                    last = float(outcome.split(" ")[2])
                     if stream:
-                        found.open.append((at + first, at + last))
+                        found.open.append((at, at + last))
                     at += last
                     if wrong := trouble(outcome, body, stream):
                         found.failed.append(f"{provider} {'stream' if stream else 'plain'}: {wrong}")
