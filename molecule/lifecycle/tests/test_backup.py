@@ -13,6 +13,12 @@ set -e; work=$(mktemp -d); cd "$work"
 {GPG} --decrypt "$1" >archive; tar --extract --file archive; sed --in-place "$2" manifest.json
 tar --create --file changed manifest.json sessions; {GPG} --symmetric --output "$3" changed; rm -r "$work"
 """
+# Puts in the place of its sessions what OpenCode cannot open.
+BREAK = f"""
+set -e; work=$(mktemp -d); cd "$work"
+{GPG} --decrypt "$1" >archive; tar --extract --file archive; head --bytes=16384 /dev/urandom >sessions/.local/share/opencode/opencode.db
+tar --create --file changed manifest.json sessions; {GPG} --symmetric --output "$2" changed; rm -r "$work"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +103,16 @@ def test_it_comes_back_elsewhere_and_can_be_used(stack: Stack, backup: str, sess
     assert stack.server.check_output("stat --format %u /opt/elsewhere/backend/home/.local/share/opencode/opencode.db") == "1234"
     assert stack.server.check_output("cat /srv/elsewhere/work.txt") == "work"
     assert stack.server.check_output("ls -d /opt/elsewhere/backend/home.before-*")
+
+
+def test_sessions_that_nothing_can_work_with_do_not_stay(stack: Stack, backup: str, session: str, elsewhere: Elsewhere) -> None:
+    stack.server.check_output("sh -c %s sh %s /var/backups/broken", BREAK, backup)
+    homes = stack.server.check_output("ls -d /opt/elsewhere/backend/home*")
+    done = play("restore", {**ELSEWHERE, "stack_restore_file": "/var/backups/broken", "stack_start_timeout": 20})
+    stack.server.check_output("rm /var/backups/broken")
+    assert done.code == 2
+    assert "Not healthy with the restored sessions" in done.said
+    assert "Those of before are back." in done.said
+    assert stack.server.check_output("ls -d /opt/elsewhere/backend/home*") == homes
+    elsewhere.refresh()
+    assert "You wrote: “remember me”." in str(elsewhere.backend(f"/session/{session}/message"))

@@ -99,9 +99,12 @@ def test_a_dry_run_changes_nothing_and_says_what_it_would(folder: Path, missing:
     assert not folder.exists() or contents(folder) == {}
 
 
-def test_users_need_no_restart_and_certificates_do(folder: Path) -> None:
+def test_users_and_renewed_certificates_need_no_restart_and_an_authority_does(folder: Path) -> None:
     first = place(folder, names=NAMES)["fingerprint"]
     assert place(folder, {"users.json": {"text": '{"dev": "x"}'}}, NAMES)["fingerprint"] == first
+    brought = {"files-1/certificate.pem": {"text": "one"}, "files-1/key.pem": {"text": "one"}}
+    before = place(folder, brought)["fingerprint"]
+    assert place(folder, {name: {"text": "another"} for name in brought})["fingerprint"] == before
     assert place(folder, names=[*NAMES, "new.example.lan"])["fingerprint"] != first
 
 

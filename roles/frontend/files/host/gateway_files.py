@@ -26,7 +26,7 @@ from typing import Any
 
 DAYS = 3650
 # Read again while it runs.
-READ_ANEW = ("users.json", "proxy.sha256")
+READ_ANEW = ("users.json", "proxy.sha256", "certificate.pem", "key.pem")
 AUTHORITY = ("root.crt", "intermediate.crt", "intermediate.key")
 REQUEST = """[req]
 distinguished_name = name
@@ -134,7 +134,8 @@ def main(question: dict[str, Any]) -> dict[str, Any]:
             there[name].unlink()
             if there[name].parent != folder and not os.listdir(there[name].parent):
                 there[name].parent.rmdir()
-    seen = b"\n".join(hashlib.sha256(name.encode() + data).digest() for name, data in sorted(files.items()) if name not in READ_ANEW)
+    read_once = sorted((name, data) for name, data in files.items() if Path(name).name not in READ_ANEW)
+    seen = b"\n".join(hashlib.sha256(name.encode() + data).digest() for name, data in read_once)
     return {
         "changed": changed + gone,
         "root": next((data.decode() for name, data in files.items() if name.endswith("/root.crt")), ""),

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,36 @@ def check(stack: Stack, manifest: dict[str, Any], source: Path, workspace: str) 
         raise Refusal(f"{home} has {free(home)} bytes free, and the backup takes about {manifest['size']}. Nothing was changed.")
     if workspace and not manifest["workspace"]:
         raise Refusal(f"{source} holds no workspace (stack_restore_workspace). Nothing was changed.")
-    if workspace and any(os.scandir(workspace)):
+    if workspace:
+        need_empty(workspace)
+
+
+def need_empty(workspace: str) -> None:
+    """See that nothing is in a workspace.
+
+    Raises:
+        Refusal: something is.
+    """
+    if any(os.scandir(workspace)):
         raise Refusal(
             f"{workspace} is not empty, and a workspace is restored into an empty one (stack_restore_workspace). Nothing was changed."
         )
+
+
+@contextlib.contextmanager
+def emptied_on_failure(stack: Stack, workspace: str, seconds: int) -> Iterator[None]:
+    """Work in an empty workspace that the agent cannot write to meanwhile; empty it, and let the agent back in, where that fails."""
+    stack.compose("stop", "--timeout", "5", "backend", timeout=None)
+    try:
+        need_empty(workspace)
+        try:
+            yield
+        except BaseException:
+            clear(Path(workspace))
+            raise
+    except BaseException:
+        stack.up(seconds)
+        raise
 
 
 def unpack(sessions: Sessions, source: Path, password: str, digest: str) -> None:
@@ -88,15 +115,14 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
     with stack.alone():
         owner = home.stat()
+        # Of one that was killed on its way.
+        for left in home.parent.glob("home.[0-9]*Z"):
+            shutil.rmtree(left)
         fresh.mkdir(mode=0o700)
         try:
             os.chown(fresh, owner.st_uid, owner.st_gid)
-            try:
+            with emptied_on_failure(stack, workspace, int(question["seconds"])) if workspace else contextlib.nullcontext():
                 unpack(sessions_of(stack, fresh, *([f"{workspace}:/workspace"] if workspace else [])), source, password, digest)
-            except Refusal:
-                if workspace:
-                    clear(Path(workspace))
-                raise
             stack.compose("stop", "--timeout", "5", "backend", timeout=None)
             home.rename(aside)
             fresh.rename(home)
