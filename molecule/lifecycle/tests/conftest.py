@@ -20,7 +20,7 @@ DIR = "/opt/ocweb"
 PASSWORD = "a password for tests alone"
 ARTIFACT = ROOT / "artifacts/lifecycle.md"
 
-sys.path.insert(0, str(ROOT / "tests/attacks"))
+sys.path[:0] = [str(ROOT / "tests/attacks"), str(ROOT / "tests")]
 
 from stack import SERVICES, Stack  # noqa: E402
 

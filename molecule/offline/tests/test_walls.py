@@ -1,8 +1,9 @@
-"""A server that reaches a registry and a proxy alone builds by way of them, and their passwords are not in what it builds."""
+"""A server that reaches a registry and a proxy alone builds and works by way of them, and their passwords are where they have to be."""
 
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -74,3 +75,50 @@ def test_it_is_built_by_way_of_both_and_the_passwords_are_nowhere(stack: Stack, 
     stack.server.check_output(f"docker save --output /var/tmp/images.tar {' '.join(after)}")
     assert stack.server.run(f"grep --text --quiet {PASSWORD} /var/tmp/images.tar").rc == 1
     stack.server.check_output("rm /var/tmp/images.tar")
+
+
+# The agent's tools reach one host, and the model of a vendor who would know that the key is none.
+BEHIND: dict[str, object] = {
+    "llm_proxy_egress_proxy": "http://10.213.79.20:3128",
+    "backend_egress_policy": "allowlist",
+    "backend_egress_hosts": ["pypi.org"],
+    "llm_proxy_models": [{"name": "gpt", "provider": "openai"}],
+    "llm_proxy_keys": {"openai": f"sk-proj-{'a1' * 24}"},
+}
+
+
+def reached(stack: Stack, url: str) -> str:
+    """Return the status of a proxy's answer and of what is behind it, as the agent's tools get them."""
+    ask = f"curl --silent --max-time 30 --output /dev/null --write-out '%{{http_connect}} %{{http_code}}' {url}"
+    return str(stack.server.run(f"docker exec ocweb-backend-1 {ask}").stdout)
+
+
+def test_the_agent_and_the_models_get_out_by_way_of_the_proxy_and_no_further(stack: Stack, base: None) -> None:
+    done = deploy({**proxied(), **BEHIND, "llm_proxy_egress_proxy_login": f"{USER}:wrong"})
+    assert done.returncode == 0, done.stdout
+    stack.refresh()
+    assert reached(stack, "https://pypi.org/simple/six/") == "200 000"
+    since = stack.server.check_output("docker inspect --format '{{.Id}} {{.State.StartedAt}}' ocweb-egress-1")
+    done = deploy({**proxied(), **BEHIND, "llm_proxy_egress_proxy_login": f"{USER}:{PASSWORD}", "stack_verify": True})
+    assert done.returncode == 0, done.stdout
+    end = time.monotonic() + 30
+    while (answer := reached(stack, "https://pypi.org/simple/six/")) != "200 200":
+        assert time.monotonic() < end, answer
+    # A new login needs no restart.
+    assert stack.server.check_output("docker inspect --format '{{.Id}} {{.State.StartedAt}}' ocweb-egress-1") == since
+
+    before = WALLS.output("cat /walls/proxy.log")
+    assert reached(stack, "https://registry.npmjs.org/") == "407 000"
+    question = '{"model": "gpt", "messages": [{"role": "user", "content": "hello"}]}'
+    chat = f"curl --silent --max-time 60 --header 'Content-Type: application/json' --data '{question}' http://llm-proxy:4000/v1/chat/completions"
+    assert '"error"' in stack.server.run(f"docker exec ocweb-backend-1 {chat}").stdout
+    log = WALLS.output("cat /walls/proxy.log").removeprefix(before)
+    assert "CONNECT api.openai.com:443" in log
+    assert "registry.npmjs.org" not in log
+
+    assert PASSWORD not in done.stdout
+    holds = stack.server.run(f"grep --recursive --files-with-matches {PASSWORD} /opt/ocweb /etc /var/log").stdout.split()
+    assert [re.sub("upstream-[0-9a-f]{12}", "upstream", path) for path in holds] == ["/opt/ocweb/egress/secrets/upstream.conf"]
+    assert stack.server.check_output(f"stat --format '%a %u' {holds[0]}") == "400 59020"
+    everything = "docker inspect $(docker ps --all --quiet) && for id in $(docker ps --quiet); do docker logs $id; done"
+    assert PASSWORD not in stack.server.check_output(f"({everything}) 2>&1")

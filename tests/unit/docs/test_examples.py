@@ -12,25 +12,15 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[3]
-DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+from documents import DOCUMENTS, ELSEWHERE, LIVED, ROOT, blocks, commands
+
 VERSION = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["version"]
 # What a reader's vault would hold.
 VAULT = {f"vault_{name}_api_key": f"a-key-for-{name}" for name in ("anthropic", "openai", "openai_team", "openai_spare", "mistral")}
 VAULT["vault_ann_password_hash"] = f"$scrypt$ln=15,r=8,p=3${'a' * 22}${'b' * 43}"
 VAULT["vault_proxy_secret"] = "a-secret-that-a-proxy-shows-12345"
+VAULT["vault_proxy_login"] = "someone:a-password"
 VAULT["vault_backup_password"] = "a-password-for-backups"
-
-
-def blocks(language: str) -> list[tuple[str, str]]:
-    """The fenced blocks in a language, each with the name of its document and its number there."""
-    found = []
-    for document in DOCUMENTS:
-        matches = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", document.read_text(encoding="utf-8"), re.M | re.S)
-        found += [
-            (f"{document.stem}-{number}", re.sub(rf"^{indent}", "", text, flags=re.M)) for number, (indent, text) in enumerate(matches)
-        ]
-    return found
 
 
 def certificate(folder: Path, names: list[str]) -> tuple[str, str]:
@@ -108,6 +98,15 @@ def test_an_example_of_a_command_names_what_there_is(example: str, text: str) ->
             assert words[3] in {"gateway", "frontend", "backend", "llm-proxy", "egress"}
         else:
             assert words[0] in {"ssh", "mkdir", "cd", "git", "printf"} or words[:3] == ["sudo", "docker", "login"]
+
+
+def test_every_command_is_run_by_a_test() -> None:
+    pages = {document.stem for document in DOCUMENTS} - {"keys", *LIVED}
+    known = tuple(ELSEWHERE)
+    assert [line for line in commands(*sorted(pages)) if not line.startswith(known)] == []
+    all_lines = commands(*sorted(pages), *LIVED)
+    assert [start for start in known if not any(line.startswith(start) for line in all_lines)] == []
+    assert [path for path in ELSEWHERE.values() if not (ROOT / path).exists()] == []
 
 
 def test_the_table_of_providers_is_the_list_of_providers() -> None:

@@ -19,6 +19,16 @@ test("the password goes to the agent server", async () => {
   expect(seen.at(-1)).toEqual({ path: "/agent", authorization: `Basic ${btoa("opencode:the-password")}` });
 });
 
+test("who somebody is goes no further", async () => {
+  const echo = Bun.serve({ port: 0, fetch: (request) => Response.json([...request.headers.keys()]) });
+  const said = { "Cf-Access-Jwt-Assertion": "x", "X-Authentik-Username": "x", Cookie: "x", "Content-Type": "text/plain" };
+  const answer = await new Backend(`http://localhost:${echo.port}`, "p").fetch(new Request(`http://localhost:${echo.port}/`, { headers: said }));
+  const names = await answer.json();
+  expect(names).toContain("content-type");
+  expect(names.filter((name: string) => /^(cf-|x-|cookie)/.test(name))).toBeEmpty();
+  await echo.stop();
+});
+
 test("the password does not follow a redirect", async () => {
   const answer = await backend.fetch(new Request(`http://localhost:${server.port}/away`));
   expect(answer.status).toBe(302);

@@ -199,6 +199,19 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ['backend_egress_hosts: "a b" is not a host name'],
         ],
     ),
+    "egress_behind": (
+        {"llm_proxy_egress_proxy": "http://proxy.lan:3128"},
+        [["backend_egress_policy: public cannot be kept behind a proxy (llm_proxy_egress_proxy)", "Use allowlist"]],
+    ),
+    "egress_login": (
+        {"llm_proxy_egress_proxy": "http://proxy.lan:3128", "llm_proxy_egress_proxy_login": "a-password", "backend_egress_policy": "none"},
+        [["llm_proxy_egress_proxy_login: that is not a login. It looks like user:password, in one line."]],
+    ),
+    "egress_proxy": (
+        {"llm_proxy_egress_proxy": "http://user:password@proxy.lan:3128", "backend_egress_policy": "none"},
+        [["llm_proxy_egress_proxy: that is not the address of a proxy", "user and password go into llm_proxy_egress_proxy_login"]],
+    ),
+    "egress_no_proxy": ({"llm_proxy_egress_proxy_login": "a:b"}, [["llm_proxy_egress_proxy_login: there is no proxy that it is for"]]),
     "egress_empty": ({"backend_egress_policy": "allowlist"}, [["backend_egress_hosts: the list is empty"]]),
     "egress_unknown": (
         {"backend_egress_policy": "some"},

@@ -19,17 +19,25 @@ GIVEN = {
     "__frontend_acme_servers": [],
     "frontend_acme_private": False,
     "backend_egress_hosts": ["github.com"],
+    "llm_proxy_egress_proxy": "",
+    "__llm_proxy_private_names": [],
 }
+BEHIND: dict[str, object] = {"llm_proxy_egress_proxy": "http://proxy.example.com:3128", "__llm_proxy_upstream_file": "upstream-1.conf"}
 AUTHORITY = {"__frontend_acme": True, "__frontend_acme_servers": [{"hostname": "authority.example", "port": 9443}]}
 
 
-def allowed(policy: str, folder: Path, who: str = "backend", more: dict[str, object] | None = None) -> list[str]:
-    """Return the lines of squid.conf that let the tools, or someone else, through."""
+def written(policy: str, folder: Path, more: dict[str, object] | None = None) -> str:
+    """Return squid.conf."""
     arguments = f"src={ROOT}/roles/llm_proxy/templates/squid.conf.j2 dest={folder}/squid.conf"
     variables = json.dumps({**GIVEN, **(more or {}), "backend_egress_policy": policy, "ansible_python_interpreter": sys.executable})
     command: list[str | Path] = [Path(sys.executable).with_name("ansible"), "localhost", "-c", "local", "-m", "ansible.builtin.template"]
     subprocess.run([*command, "-a", arguments, "-e", variables], capture_output=True, check=True)
-    rendered = (folder / "squid.conf").read_text(encoding="utf-8")
+    return (folder / "squid.conf").read_text(encoding="utf-8")
+
+
+def allowed(policy: str, folder: Path, who: str = "backend", more: dict[str, object] | None = None) -> list[str]:
+    """Return the lines of squid.conf that let the tools, or someone else, through."""
+    rendered = written(policy, folder, more)
     assert "acl private dst 203.0.113.7" in rendered
     assert "http_access deny refused" in rendered
     # One flood must not shut the way out for the other.
@@ -57,3 +65,22 @@ def test_the_gateway_is_let_through_to_who_gives_it_certificates(tmp_path: Path,
         "authority_1_host authority_1_name",
     ]
     assert allowed("none", tmp_path, "gateway") == []
+
+
+def test_behind_a_proxy_nothing_else_is_connected_to(tmp_path: Path) -> None:
+    """Where a name leads is not looked up there, since the server may have no names for what is outside."""
+    assert allowed("allowlist", tmp_path, more=BEHIND)[0] == "CONNECT secure listed allowed"
+    lines = written("allowlist", tmp_path, BEHIND).splitlines()
+    assert {"include /run/secrets/egress/upstream-1.conf", "never_direct allow all"} <= set(lines)
+    assert not [line for line in lines if line.startswith("always_direct")]
+    assert not re.search("never_direct|include", written("allowlist", tmp_path))
+
+
+def test_behind_a_proxy_what_is_said_to_be_private_is_reached_directly(tmp_path: Path) -> None:
+    house = {"id": "provider_1", "provider": "house", "scheme": "https", "host": "house.lan", "port": 443, "allow_private": True}
+    more = {**BEHIND, "__llm_proxy_upstreams": [house], "__llm_proxy_private_names": ["house.lan"]}
+    assert allowed("none", tmp_path, "llm_proxy", more)[0] == "CONNECT provider_1_host provider_1_port !never allowed"
+    rendered = written("none", tmp_path, more)
+    assert rendered.index("acl private_name dstdomain -n house.lan\nalways_direct allow private_name") < rendered.index(
+        "never_direct allow all"
+    )

@@ -89,6 +89,19 @@ def test_a_rollback_goes_to_the_last_good_deploy_where_another_is_described(root
     assert kept.target() == root / "deployed"
 
 
+@pytest.mark.parametrize("moved", [0, 1, 2, 3])
+def test_an_exchange_that_was_killed_is_ended_by_the_next_program(root: Path, record: Callable[[str, str], None], moved: int) -> None:
+    record("deployed", "newer")
+    record("previous", "older")
+    steps = [("deployed", ".swap"), ("previous", "deployed"), (".swap", "previous")]
+    for start, end in steps[:moved]:
+        (root / start).rename(root / end)
+    deploys.Deploys(Stack(str(root), "ocweb")).exchange()
+    kept = [json.loads((root / name / "deploy.json").read_text(encoding="utf-8"))["at"] for name in ("deployed", "previous")]
+    assert kept == (["older", "newer"] if moved else ["newer", "older"])
+    assert not (root / ".swap").exists()
+
+
 def test_a_rollback_without_its_images_is_refused(root: Path, record: Callable[[str, str], None], fake_docker: FakeDocker) -> None:
     fake_docker('case "$*" in version*) echo 26.1.5 ;; *) exit 1 ;; esac')
     record("deployed", "today")

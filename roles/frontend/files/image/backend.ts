@@ -1,5 +1,6 @@
 // The way to the agent server: its password goes to its own origin and nowhere else.
 import { readFileSync } from "node:fs";
+import { asked } from "./headers.ts";
 
 type Fetch = (request: Request, options: BunFetchRequestInit) => Promise<Response>;
 
@@ -34,7 +35,7 @@ export class Backend {
   // Bun's five minutes, and an event stream is open for days.
   fetch(request: Request, options: BunFetchRequestInit = {}): Promise<Response> {
     if (!this.owns(request.url)) throw new Error(`Not the agent server: ${new URL(request.url).origin}`);
-    const authorized = new Request(request);
+    const authorized = new Request(request, { headers: asked(request.headers) });
     authorized.headers.set("authorization", this.#authorization);
     return this.#fetch(authorized, { ...options, redirect: "manual", timeout: false } as BunFetchRequestInit);
   }

@@ -1,7 +1,7 @@
 // Serves OpenCode's own page: everything goes to the agent server, with the password that the browser does not have.
 import type { ServerWebSocket } from "bun";
 import { Backend } from "./backend.ts";
-import { asked, without } from "./headers.ts";
+import { without } from "./headers.ts";
 
 interface Terminal {
   url: string;
@@ -26,7 +26,7 @@ const server = Bun.serve<Terminal>({
     }
     try {
       const { method, body } = request;
-      const forwarded = new Request(url, { method, body, headers: asked(request.headers), signal: request.signal });
+      const forwarded = new Request(url, { method, body, headers: request.headers, signal: request.signal });
       const answer = await backend.fetch(forwarded, { decompress: false });
       return new Response(answer.body, { status: answer.status, headers: without(answer.headers, ["www-authenticate"]) });
     } catch (error) {

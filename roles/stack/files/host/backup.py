@@ -90,7 +90,11 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     }
     texts = {name: content.decode() for name, (content, _) in configuration(stack.path).items()}
     first = {MANIFEST: json.dumps(manifest), **{f"configuration/{name}": text for name, text in texts.items()}}
-    part = folder / f".{target.name}.part"
+    for left in folder.glob(f".{stack.project}-*.part"):
+        # Of a backup that was killed.
+        if not Path("/proc", left.suffixes[-2][1:]).exists():
+            left.unlink()
+    part = folder / f".{target.name}.{os.getpid()}.part"
     try:
         digest = packed(sessions, first, part, str(question["password"]))
         if read_back(part, str(question["password"]))[1] != digest:

@@ -19,6 +19,8 @@ from folder import Refusal, Stack, answered, key_names, now, read, source, write
 from sessions import DATABASE, Sessions
 
 RECORDS = ("deployed", "previous")
+# The last deploy, while it changes places with the one before.
+SWAP = ".swap"
 
 
 def configuration(root: Path) -> dict[str, tuple[bytes, int]]:
@@ -204,12 +206,18 @@ class Deploys:
                 changed=True,
             )
         if target == self.previous:
-            swap = self.stack.path / ".swap"
-            shutil.rmtree(swap, ignore_errors=True)
-            self.deployed.rename(swap)
-            self.previous.rename(self.deployed)
-            swap.rename(self.previous)
+            self.deployed.rename(self.stack.path / SWAP)
+            self.exchange()
         return lines
+
+    def exchange(self) -> None:
+        """Make the deploy before the last one, and the last one what is set aside; also where a rollback was killed at that."""
+        aside = self.stack.path / SWAP
+        if not aside.exists():
+            return
+        if not self.deployed.exists():
+            self.previous.rename(self.deployed)
+        aside.rename(self.previous)
 
     def plan(self, target: Path, record: dict[str, Any]) -> list[str]:
         """Say what a rollback changes."""
@@ -240,6 +248,8 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 def done(deploys: Deploys, question: dict[str, Any]) -> dict[str, Any]:
     """Do it; nothing else is at work on the stack."""
     seconds, check = int(question.get("seconds", 180)), bool(question.get("check", False))
+    if not check:
+        deploys.exchange()
     if question["do"] == "up":
         return deploys.up(seconds)
     if question["do"] == "keep":

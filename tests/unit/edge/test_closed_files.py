@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import gateway_files
+import closed_files
 
 NAMES = ["localhost", "127.0.0.1", "code.example.lan", "192.0.2.7"]
 FILES: dict[str, Any] = {"users.json": {"text": "{}"}}
@@ -26,7 +26,7 @@ def place(
     authority = {"folder": at(names), "title": "a test", "names": names} if names else None
     ids = {"owner": os.getuid(), "group": os.getgid()}
     more = {"files": files, "authority": authority, "kept": [str(path) for path in kept]}
-    return gateway_files.main({"folder": str(folder), **ids, "check": check, **more})
+    return closed_files.main({"folder": str(folder), **ids, "check": check, **more})
 
 
 def at(names: list[str]) -> str:
@@ -36,7 +36,7 @@ def at(names: list[str]) -> str:
 
 def authority(names: list[str]) -> list[str]:
     """Return the files of an authority."""
-    return [f"{at(names)}/{name}" for name in gateway_files.AUTHORITY]
+    return [f"{at(names)}/{name}" for name in closed_files.AUTHORITY]
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:

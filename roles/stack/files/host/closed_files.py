@@ -1,4 +1,4 @@
-"""Puts what only the gateway may read where only it can, in one round trip.
+"""Puts what only one service may read where only it can, in one round trip.
 
 Called as ``python3 -c THIS`` with one JSON object on standard input:
 ``folder``, ``owner`` and ``group`` (ids), ``check`` (true: change nothing),
@@ -9,7 +9,7 @@ Called as ``python3 -c THIS`` with one JSON object on standard input:
 An authority is made once: a root whose key exists only while it signs the intermediate that the gateway signs with. Both are constrained
 to the names, so that a stolen key is good for nothing else where the root is trusted.
 
-Prints {"changed": names, "root": the root's PEM or "", "fingerprint": of all that the gateway has to be started anew for}.
+Prints {"changed": names, "root": the root's PEM or "", "fingerprint": of all that the service has to be started anew for}.
 """
 
 from __future__ import annotations

@@ -1,0 +1,52 @@
+"""The examples in the documents: README.md, and docs/."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Return the fenced blocks in a language, each with the name of its document and its number there."""
+    found = []
+    for document in DOCUMENTS:
+        matches = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", document.read_text(encoding="utf-8"), re.M | re.S)
+        found += [
+            (f"{document.stem}-{number}", re.sub(rf"^{indent}", "", text, flags=re.M)) for number, (indent, text) in enumerate(matches)
+        ]
+    return found
+
+
+def commands(*documents: str) -> list[str]:
+    """Return the command lines of some documents, in their order, each once."""
+    lines = [line for name, text in blocks("sh") if name.rpartition("-")[0] in documents for line in text.splitlines()]
+    return list(dict.fromkeys(re.sub(r"\s+# .*", "", line) for line in lines))
+
+
+# The pages whose commands molecule/lifecycle/tests/test_documents.py runs as they are written down.
+LIVED = ("README", "first-server", "server", "models", "upgrade", "backup", "troubleshooting", "verify", "security", "edge", "removal")
+# How those begin that are run elsewhere, and where.
+ELSEWHERE = {
+    "make test": ".ci/run",
+    # Keys are asked for by a program that wants a terminal.
+    "make keys": "tests/unit/docs/test_keys_document.py",
+    "cp -r ": "molecule/lifecycle/tests/test_documents.py",
+    "cp -i ": "tests/unit/playbook/test_pins.py",
+    # What a person does by hand, Ansible does there.
+    "ssh ": "molecule/remote/inventory/hosts.yml",
+    "make deploy INVENTORY=inventories/mine ARGS=--become": "molecule/remote/inventory/hosts.yml",
+    "ansible-playbook -i your-inventory ": "tests/unit/collection/test_artifact.py",
+    "make remove ARGS=--extra-vars=stack_remove=ocweb": "molecule/lifecycle/tests/test_removal.py",
+    "sudo docker login ": "molecule/offline/tests/test_walls.py",
+    "make bundle ": "tests/bundle",
+    "sha256sum ": "tests/bundle",
+    "tar ": "tests/bundle",
+    "cd ocweb-": "molecule/offline/deploy",
+    "make deploy INVENTORY=inventories/mine": "molecule/offline/deploy",
+    "git clone ": "tests/development/source",
+    "make dev ": "molecule/dev/tests/test_development.py",
+    "docker compose exec frontend bun ": "molecule/dev/tests/test_development.py",
+    "printf ": "tests/attacks/test_development.py",
+    "make verify ARGS=--extra-vars=stack_mode=development": "molecule/dev/tests/test_development.py",
+}
