@@ -20,7 +20,7 @@ GIVEN = {
     "frontend_acme_private": False,
     "backend_egress_hosts": ["github.com"],
     "llm_proxy_egress_proxy": "",
-    "__llm_proxy_private_names": [],
+    "__llm_proxy_private_names": {"llm_proxy": [], "gateway": []},
 }
 BEHIND: dict[str, object] = {"llm_proxy_egress_proxy": "http://proxy.example.com:3128", "__llm_proxy_upstream_file": "upstream-1.conf"}
 AUTHORITY = {"__frontend_acme": True, "__frontend_acme_servers": [{"hostname": "authority.example", "port": 9443}]}
@@ -78,9 +78,10 @@ def test_behind_a_proxy_nothing_else_is_connected_to(tmp_path: Path) -> None:
 
 def test_behind_a_proxy_what_is_said_to_be_private_is_reached_directly(tmp_path: Path) -> None:
     house = {"id": "provider_1", "provider": "house", "scheme": "https", "host": "house.lan", "port": 443, "allow_private": True}
-    more = {**BEHIND, "__llm_proxy_upstreams": [house], "__llm_proxy_private_names": ["house.lan"]}
+    more = {**BEHIND, "__llm_proxy_upstreams": [house], "__llm_proxy_private_names": {"llm_proxy": ["house.lan"], "gateway": []}}
     assert allowed("none", tmp_path, "llm_proxy", more)[0] == "CONNECT provider_1_host provider_1_port !never allowed"
     rendered = written("none", tmp_path, more)
-    assert rendered.index("acl private_name dstdomain -n house.lan\nalways_direct allow private_name") < rendered.index(
-        "never_direct allow all"
-    )
+    # For the proxy alone: the agent's tools go the other way, whatever their list names.
+    direct = "acl private_to_llm_proxy dstdomain -n house.lan\nalways_direct allow from_llm_proxy private_to_llm_proxy\n"
+    assert rendered.index(direct) < rendered.index("never_direct allow all")
+    assert rendered.count("always_direct") == 1
