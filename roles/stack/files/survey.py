@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import difflib
 import errno
 import glob
 import hashlib
@@ -544,11 +545,18 @@ def free(path: str) -> int:
     return shutil.disk_usage(path or "/").free
 
 
+def misspelt(given: list[str], known: list[str]) -> dict[str, str]:
+    """Return which names are so near to a known one that it will have been meant, and which that is."""
+    nearest = {name: difflib.get_close_matches(name, known, 1, 0.85) for name in sorted(given) if name not in known}
+    return {name: found[0] for name, found in nearest.items() if found}
+
+
 def main() -> None:
     question = json.loads(sys.argv[1])
     host = system()
     root = host["uid"] == 0
     host["stack_dir"] = question["stack_dir"]
+    host["misspelt"] = misspelt(question["given"], question["known"])
     if host["stack_dir"] == "auto":
         host["stack_dir"] = "/opt/ocweb" if root else os.path.join(host["home"], ".local/share/ocweb")
     with ThreadPoolExecutor() as pool:

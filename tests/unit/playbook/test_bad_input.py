@@ -139,6 +139,14 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         {"llm_proxy_models": [{"name": "x"}]},
         [["Validation of arguments failed"], ["missing required arguments: provider found in llm_proxy_models"]],
     ),
+    "misspelt": (
+        # Another role's variables are none of ours.
+        {"backend_egress_polcy": "none", "frontend_tsl": "internal", "docker_users": ["ann"], "backend_url": "http://x", "stack_name": "x"},
+        [
+            ["backend_egress_polcy: there is no such variable. Write backend_egress_policy, if that is what you mean"],
+            ["frontend_tsl: there is no such variable. Write frontend_tls"],
+        ],
+    ),
     "workspace_missing": (
         {
             "backend_workspace": "/no/such/folder",
