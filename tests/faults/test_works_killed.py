@@ -46,7 +46,7 @@ def test_a_restore_that_is_killed_leaves_the_sessions(stack: Stack, session: str
 def test_a_rollback_that_is_killed_is_made_good_by_a_deploy(stack: Stack) -> None:
     last = changes()
     assert deploy(last).returncode == 0
-    killed("rollback", "pgrep -f 'compose.* up' >/dev/null")
+    killed("rollback", "pgrep -f 'compose.* [u]p' >/dev/null")
     done = deploy(last)
     assert done.returncode == 0, done.stdout
     assert "changed=0 " in deploy(last).stdout
