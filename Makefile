@@ -62,8 +62,8 @@ remove: .venv/deploy.stamp ## remove the stack with its sessions and keys; the w
 
 test: test-quick test-plays test-proxy test-opencode test-servers ## the quick tests, then real servers
 
-test-more: .venv/test.stamp ## what `make test` has no time for: the mutations, SSH and TLS, a life cycle, faults, development, offline (about 40 minutes)
-	tests/molecule faults mutations remote lifecycle offline dev
+test-more: .venv/test.stamp ## what `make test` has no time for: SSH and TLS, a life cycle, faults, rotations, mutations, offline, development (about 45 minutes)
+	tests/molecule remote lifecycle faults rotation mutations offline dev
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
 	tests/quick
@@ -83,7 +83,7 @@ test-servers: .venv/test.stamp ## test-molecule and test-isolation at once
 test-molecule: .venv/test.stamp ## the whole stack on a bare server, seen through a real browser
 	tests/molecule
 
-test-isolation: .venv/test.stamp ## the stack under attack, and its keys rotated under load, on a bare server between a fake internet and a neighbour
+test-isolation: .venv/test.stamp ## the stack under attack, on a bare server between a fake internet and a neighbour
 	tests/molecule isolation
 
 test-remote: .venv/test.stamp ## two servers over SSH, with TLS and a login, seen from their LAN
@@ -125,7 +125,7 @@ bench-development: .venv/test.stamp ## measure an edit until the browser shows i
 	tests/molecule dev
 	cat artifacts/development.md
 
-test-rotation: .venv/test.stamp ## keys that rotate under load, on a bare server in a fake internet (part of test-isolation)
+test-rotation: .venv/test.stamp ## keys that rotate under load, on a bare server in a fake internet
 	tests/molecule rotation
 
 docs: .venv/test.stamp ## write the roles' READMEs anew from their variables
