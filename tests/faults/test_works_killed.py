@@ -59,5 +59,5 @@ def test_a_removal_that_is_killed_is_ended_by_the_next_one(stack: Stack) -> None
     killed("remove", "! docker inspect ocweb-gateway-1 >/dev/null 2>&1", stack_remove="ocweb")
     whole("remove", stack_remove="ocweb")
     assert (
-        SERVER.output("docker ps --all --quiet --filter label=com.docker.compose.project=ocweb; ls -d /opt/ocweb 2>/dev/null || true") == ""
+        SERVER.output("docker ps --all --quiet --filter label=com.docker.compose.project=ocweb; ls -A /opt/ocweb 2>/dev/null || true") == ""
     )
