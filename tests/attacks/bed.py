@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from stack import until_healthy
 
 Record = dict[str, Any]
 
@@ -85,7 +86,7 @@ class Server(Companion):
 
     def wait_for_stack(self) -> None:
         """Wait until all services are healthy."""
-        self.output("cd /opt/ocweb && docker compose up --detach --wait --no-recreate", timeout=300)
+        self.output(until_healthy("ocweb"), timeout=300)
 
 
 class Internet(Companion):

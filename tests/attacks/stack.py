@@ -58,6 +58,17 @@ for secret in "$@"; do if [ -s "$secret" ] && grep --quiet --text --fixed-string
 """
 
 
+def until_healthy(project: str) -> str:
+    """Return a command of the shell that waits until all services of a stack are healthy.
+
+    Compose gives up at the first word of being unwell, which is what the engine calls one that has just died.
+    """
+    ids = f"docker ps --all --quiet --filter label=com.docker.compose.project={project}"
+    states = f"docker inspect --format '{{{{.State.Running}}}} {{{{.State.Health.Status}}}}' $({ids}) | sort --unique"
+    loop = f'until [ "$({states})" = "true healthy" ]; do sleep 0.2; done'
+    return f"timeout 280 sh -c {shlex.quote(loop)}"
+
+
 class Stack:
     """The stack of one Compose project on a server."""
 
@@ -144,6 +155,10 @@ class Stack:
         """Run a Compose command on the stack and return what it prints."""
         files = shlex.join(f"--file={path}" for path in self.files)
         return str(self.server.check_output(f"cd {shlex.quote(self.folder)} && docker compose {files} {command}"))
+
+    def wait_until_healthy(self) -> None:
+        """Wait until all services are, as they come back by themselves."""
+        self.server.check_output(until_healthy(self.project))
 
     def described(self, kind: str, name: str) -> dict[str, Any]:
         """Return what the engine knows now of a container, an image or a network."""

@@ -172,13 +172,13 @@ def test_a_name_that_changes_after_the_decision_does_not_lead_to_a_private_addre
     restart = f"docker restart --time 1 {stack.name('egress')}"
     stack.server.check_output(f"cp {config} /run/squid.conf && sed -i '/^http_access/s/!private//' {config} && {restart}")
     try:
-        stack.compose("up --detach --wait --no-recreate")
+        stack.wait_until_healthy()
         mark = internet.mark()
         assert tools(stack, "http://private.example/", "http://mixed.example/", "http://web.example/") == ["503", "200", "200"]
         assert [entry for entry in internet.records(mark) if entry["address"] == world.LAN_SERVICE and entry["kind"] == "http"] == []
     finally:
         stack.server.check_output(f"cp /run/squid.conf {config} && rm /run/squid.conf && {restart}")
-        stack.compose("up --detach --wait --no-recreate")
+        stack.wait_until_healthy()
 
 
 @control("egress-private")
