@@ -323,6 +323,7 @@ def test_without_the_guard_nothing_gets_out(stack: Stack, server: Server, intern
         assert status.startswith("5"), status
         assert [entry for entry in internet.records(mark) if entry["kind"] != "dns"] == []
     finally:
+        stack.server.check_output(f"docker start {stack.name('egress')}")
         server.wait_for_stack()
 
 
