@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export UV_SYSTEM_CERTS := 1
 
 # Ansible takes an inventory that does not exist for one without hosts, and succeeds.
-$(if $(findstring $(COMMA),$(INVENTORY))$(wildcard $(INVENTORY)),,$(error INVENTORY: $(INVENTORY) does not exist))
+$(if $(findstring $(COMMA),$(INVENTORY))$(wildcard $(INVENTORY)),,$(error INVENTORY: $(INVENTORY) does not exist. There are $(wildcard inventories/*)))
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 24

@@ -54,7 +54,10 @@ def changes() -> dict[str, object]:
 
 
 def disturbed(folder: Path, at: int | str, deed: str, variables: dict[str, object]) -> Run:
-    """Deploy, and disturb the task of this number, or whose name begins so; 0 is none. See callbacks/disturbed_at.py."""
+    """Deploy, and disturb the task of this number, or the first whose name begins with one of these lines; 0 is none.
+
+    See callbacks/disturbed_at.py.
+    """
     written = folder / "tasks"
     command: list[str | Path] = [Path(sys.executable).with_name("ansible-playbook"), "--inventory", SCENARIO / "inventory"]
     environment = {

@@ -41,9 +41,11 @@ def test_a_reboot_while_services_start_is_made_good_by_the_next_deploy(
     assert session in {one["id"] for one in stack.backend("/session")}
 
 
-def test_a_reboot_brings_the_stack_back(stack: Stack, on_disk: None) -> None:
+def test_a_reboot_brings_the_stack_back_with_its_protections(stack: Stack, on_disk: None) -> None:
     subprocess.run(["docker", "restart", SERVER.name], check=True, capture_output=True, timeout=240)
     back()
     for service in SERVICES:
         healthy(service)
     assert serves(stack)
+    audited = deploy({}, play="../../playbooks/verify.yml")
+    assert audited.returncode == 0, audited.stdout

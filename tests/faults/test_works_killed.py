@@ -1,13 +1,15 @@
-"""A backup, restore, rollback or removal that dies on the server leaves what serves, and the next run ends what was begun."""
+"""A backup, restore, rollback, removal or first deploy that dies leaves what serves, and the next run ends what was begun."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from faulty import DIR, SERVER, Stack, changes, deploy, serves
+from faulty import DIR, SERVER, Stack, changes, deploy, disturbed, serves
 
 # What works on the server, and what it has called.
 DIE = "pkill -KILL -f 'import[ ]types'; pkill -KILL -f 'docker[ -]compose'; true"
 BACKUPS = "/var/backups/ocweb"
 PASSWORD = {"stack_backup_password": "a password for tests alone"}
+ALL = {"stack_remove": "ocweb", "stack_remove_engine": True}
 
 
 def killed(name: str, when: str, **variables: object) -> None:
@@ -23,6 +25,11 @@ def whole(name: str, **variables: object) -> str:
     done = deploy({**PASSWORD, **variables}, play=f"../../playbooks/{name}.yml")
     assert done.returncode == 0, done.stdout
     return str(done.stdout)
+
+
+def gone() -> None:
+    """See that nothing is left of stack and engine."""
+    assert SERVER.output(f"ls -A {DIR} 2>/dev/null; command -v docker; true") == ""
 
 
 def test_a_backup_that_is_killed_is_none(stack: Stack, session: str) -> None:
@@ -56,8 +63,30 @@ def test_a_rollback_that_is_killed_is_made_good_by_a_deploy(stack: Stack) -> Non
 
 
 def test_a_removal_that_is_killed_is_ended_by_the_next_one(stack: Stack) -> None:
-    killed("remove", "! docker inspect ocweb-gateway-1 >/dev/null 2>&1", stack_remove="ocweb")
-    whole("remove", stack_remove="ocweb")
-    assert (
-        SERVER.output("docker ps --all --quiet --filter label=com.docker.compose.project=ocweb; ls -A /opt/ocweb 2>/dev/null || true") == ""
-    )
+    killed("remove", "! docker inspect ocweb-gateway-1 >/dev/null 2>&1", **ALL)
+    whole("remove", **ALL)
+    gone()
+
+
+def test_a_first_deploy_that_is_killed_anywhere_is_made_good_by_the_next_one(stack: Stack, tmp_path: Path) -> None:
+    """On a host with nothing, at each task that changes something there: each deploy begins with what the one before has left."""
+    first = changes()
+    done = disturbed(tmp_path, 0, "", first)
+    assert done.code == 0, done.said
+    left = list(dict.fromkeys(done.tasks[number - 1] for number in done.changed))
+    whole("remove", **ALL)
+    gone()
+    killed_at = []
+    while left:
+        run = disturbed(tmp_path, "\n".join(left), "kill", first)
+        if run.code == 0:
+            # What was left to do, those before have done on the server after they were killed.
+            break
+        assert run.code == -9, run.said
+        killed_at.append(run.tasks[-1])
+        del left[: left.index(run.tasks[-1]) + 1]
+    assert len(killed_at) >= 10, (killed_at, left)
+    done = disturbed(tmp_path, 0, "", first)
+    assert done.code == 0, done.said
+    assert "changed=0 " in deploy(first).stdout
+    assert serves(stack)

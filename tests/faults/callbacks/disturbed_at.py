@@ -1,4 +1,6 @@
-"""An Ansible callback that disturbs the run at its task number OCWEB_AT, or at the task whose name begins so, as OCWEB_DEED says.
+"""An Ansible callback that disturbs the run at its task number OCWEB_AT, or the first whose name begins with a line of it.
+
+OCWEB_DEED says how:
 
 kill        the whole run is killed, without warning, a moment after the task has begun, and before the next one does
 connection  only what carries the task to the server is killed, as soon as it is there
@@ -87,7 +89,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             kill_all()
         self.tasks.append({"name": task.get_name(), "changed": False})
         self.write()
-        if not task.get_name().startswith(at := os.environ["OCWEB_AT"]) and str(len(self.tasks)) != at:
+        at = os.environ["OCWEB_AT"]
+        if self.met or (not task.get_name().startswith(tuple(at.splitlines())) and str(len(self.tasks)) != at):
             return
         self.met = True
         deed = os.environ["OCWEB_DEED"]

@@ -56,6 +56,13 @@ def test_two_different_passwords_make_no_hash(monkeypatch: pytest.MonkeyPatch, c
     assert (said.out, "not the same" in said.err, PASSWORD in said.err) == ("", True, False)
 
 
+def test_a_weak_password_is_refused_before_it_is_typed_again(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = iter(["short"])
+    monkeypatch.setattr("getpass.getpass", lambda _: next(typed))
+    assert passwords.main([]) == 1
+    assert "shorter than 12" in capsys.readouterr().err
+
+
 def test_the_command_needs_nothing_but_python() -> None:
     command: list[str | Path] = [sys.executable, "-I", "-S", Path(passwords.__file__), "--stdin"]
     done = subprocess.run(command, input="too short\n", capture_output=True, text=True, check=False)

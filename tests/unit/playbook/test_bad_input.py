@@ -97,7 +97,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ['llm_proxy_memory_limit: "lots" is not an amount of memory'],
             ["llm_proxy_keys: cohere is not a provider"],
             ["llm_proxy_keys: a name (not shown, it might be a key) is not a provider"],
-            ["llm_proxy_keys: there is no key for anthropic, which claude needs"],
+            ["llm_proxy_keys: there is no key for anthropic, and llm_proxy_models has claude from there"],
             ["llm_proxy_keys: the key for openai is still a placeholder"],
             ["llm_proxy_keys: the key for gemini is not one word of printable ASCII"],
         ],

@@ -75,12 +75,12 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--stdin"]):
         print(__doc__, file=sys.stderr)
         return 2
-    if arguments:
-        password = again = sys.stdin.readline().rstrip("\n")
-    else:
-        password, again = getpass.getpass("Password: "), getpass.getpass("The same again: ")
-    if problem := too_weak(password) or ("" if password == again else "The two are not the same."):
+    password = sys.stdin.readline().rstrip("\n") if arguments else getpass.getpass("Password: ")
+    if problem := too_weak(password):
         print(f"{problem} Choose another, such as four words at random.", file=sys.stderr)
+        return 1
+    if not arguments and getpass.getpass("The same again: ") != password:
+        print("The two are not the same. Type the same password twice.", file=sys.stderr)
         return 1
     print(hashed(password))
     return 0
