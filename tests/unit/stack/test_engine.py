@@ -68,6 +68,12 @@ def recorded(host: Path, *files: str) -> None:
     assert engine.main({"files": list(files), "simulation": simulation}) == {"error": "", "changed": True}
 
 
+def no_engine(fake_docker: FakeDocker) -> None:
+    """Have no engine's programs, whatever this machine has."""
+    for command in ("docker", "dockerd", "ctr"):
+        fake_docker("exit 127", command)
+
+
 def question(host: Path, **other: object) -> dict[str, object]:
     given = {"stack_dir": str(host / "stack"), "project": "ocweb", "confirmation": "ocweb", "workspace": False, "check": False}
     return {**given, "engine": True, "bases": [], **other}
@@ -114,7 +120,7 @@ def test_all_that_came_goes(host: Path, fake_docker: FakeDocker, monkeypatch: py
     assert "dpkg --purge docker.io iptables\n" in (host / "log").read_text(encoding="utf-8")
     assert {path.name for path in host.iterdir()} == {"bin", "log", "packages"}
     # And again: there is nothing left.
-    fake_docker("exit 127")
+    no_engine(fake_docker)
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     assert removal.answer(question(host, confirmation=""))["changed"] is False
 
@@ -202,21 +208,19 @@ def test_a_removal_that_was_killed_after_the_packages_went_can_be_run_again(
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(engine, "empty", killed)
         engine.remove(engine.to_remove(Stack(str(host / "stack"), "ocweb"), removal.found(Stack(str(host / "stack"), "ocweb")), []))
-    for command in ("docker", "dockerd", "ctr"):
-        (host / "bin" / command).unlink()
+    no_engine(fake_docker)
     (host / "packages").write_text("", encoding="utf-8")
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     assert removal.answer(question(host))["changed"]
     assert not (host / "data").exists() and not engine.RECORD.exists()
 
 
-def test_what_an_engine_left_that_is_gone_stays(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_engine_left_that_is_gone_stays(host: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is left to say whose it is."""
     recorded(host)
     (host / "data").mkdir()
     (host / "data/image").touch()
-    for command in ("docker", "dockerd", "ctr"):
-        (host / "bin" / command).unlink()
+    no_engine(fake_docker)
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(Refusal, match="the engine is gone, and who else used it cannot be seen"):
         removal.answer(question(host))
