@@ -203,6 +203,14 @@ class Inventory:
         """Return every variable that a template of the inventory refers to."""
         return {name for variables in self.variables.values() for text in texts(dict(variables)) for name in names_in(text)}
 
+    def without_value(self) -> set[str]:
+        """Return the variables of vaults that are referred to, and that some host has no value for, but those of keys."""
+        found: set[str] = set()
+        for variables in self.variables.values():
+            for text in texts({name: value for name, value in variables.items() if name != KEYS}):
+                found |= {name for name in names_in(text) if name.startswith("vault_") and is_missing(variables.get(name))}
+        return found
+
     def replaced(self) -> set[str]:
         """Return the built-in providers that the inventory gives another address: keys for those may look like anything."""
         found: set[str] = set()

@@ -18,7 +18,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 try:
@@ -26,7 +26,7 @@ try:
 
     import vault_passwords
     from key_inventory import Inventory, Keys, did_you_mean
-    from vault_check import variable_files
+    from vault_check import inventory_problems, variable_files
     from vault_file import Vault, encrypted_files, opened, write
     from vault_passwords import Passwords, Refused, hidden
 except ModuleNotFoundError as error:
@@ -154,7 +154,8 @@ def wanted(given: argparse.Namespace, inventory: Inventory, keys: Keys) -> list[
         if name not in referred:
             shown = name if NAME.fullmatch(name) and not key_rules.found_in(name) else "a name that is not shown"
             raise Refused(
-                f"{shown}: nothing in the inventory refers to such a variable.{did_you_mean(name, referred) if shown == name else ''}"
+                f"{shown}: nothing in the inventory refers to such a variable."
+                + ((did_you_mean(name, referred) or " Refer to it first, beside what it is for") if shown == name else "")
             )
     if given.names or given.only:
         return list(dict.fromkeys([*given.names, *(name for name, provider in keys.variables.items() if provider in given.only)]))
@@ -234,8 +235,8 @@ def fill(given: argparse.Namespace, folder: Path, passwords: Passwords, vaults: 
     path = place(folder, kind, given.entity)
     if not names:
         nothing = "No model wants a key from a vault. Choose models first: docs/models.md"
-        complete = "Nothing is missing. Change a key with --only PROVIDER or --set VARIABLE; with --for, a host or group gets its own"
-        return [complete if keys.variables else nothing, *unknown(vaults, inventory)]
+        complete = "No key is missing. Change one with --only PROVIDER or --set VARIABLE; with --for, a host or group gets its own"
+        return [complete if keys.variables else nothing, *remarks(given, vaults, inventory)]
 
     passwords = passwords or vault_passwords.load(vault_passwords.identities(given), (), DataLoader())
     vault = vault_at(path, passwords, given.encrypt_vault_id)
@@ -252,15 +253,27 @@ def fill(given: argparse.Namespace, folder: Path, passwords: Passwords, vaults: 
         nearer = (named, owner) != ("group_vars", "all") if given.entity == "all" else of_one and kind == "group_vars"
         if nearer and (own := [name for name in new if name in other.values()]):
             said.append(f"{other.path} has its own {', '.join(own)}, which goes first for its hosts")
-    return [*said, *unknown(vaults, inventory)]
+    return [*said, *remarks(given, vaults, inventory, new)]
 
 
-def unknown(vaults: list[Vault], inventory: Inventory) -> list[str]:
+def remarks(given: argparse.Namespace, vaults: list[Vault], inventory: Inventory, new: Collection[str] = ()) -> list[str]:
+    """Return a line for each thing that is not as it should be, besides keys that are missing."""
+    lacking = inventory.without_value() - set(new)
+    return [
+        *(f"{name}: the inventory refers to it, and it has no value. Give it one with --set {name}" for name in sorted(lacking)),
+        *unknown(vaults, inventory, lacking),
+        *inventory_problems([given.inventory]),
+    ]
+
+
+def unknown(vaults: list[Vault], inventory: Inventory, lacking: Collection[str]) -> list[str]:
     """Return a line for each variable of a vault that nothing refers to."""
     referred = inventory.referred()
     names = [(vault.path, str(name)) for vault in vaults for name in vault.values() if str(name).startswith("vault_")]
     return [
-        f"{path}: nothing in the inventory refers to {name}.{did_you_mean(name, referred)}" for path, name in names if name not in referred
+        f"{path}: nothing in the inventory refers to {name}.{did_you_mean(name, lacking) or ' Remove it with ansible-vault edit'}"
+        for path, name in names
+        if name not in referred
     ]
 
 

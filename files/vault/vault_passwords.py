@@ -16,6 +16,8 @@ from ansible.parsing.vault import VaultSecret, get_file_vault_secret
 import vault_check
 
 DEFAULT = "default"
+# A vault is copied, and kept in git: whoever has one can try passwords without end.
+MIN_LENGTH = 12
 # A password, by the label of its vault id.
 Passwords = list[tuple[str, VaultSecret]]
 
@@ -40,12 +42,24 @@ def hidden(prompt: str) -> str:
         ) from error
 
 
+def check_new(password: bytes) -> None:
+    """See that a password is good enough for a new vault.
+
+    Raises:
+        Refused: it is not.
+    """
+    if len(password.decode(errors="replace")) < MIN_LENGTH:
+        raise Refused(f"The vault's new password is shorter than {MIN_LENGTH} characters. Choose another, such as four words at random")
+
+
 def prompted(label: str, new: bool) -> VaultSecret:
     """Ask for a vault's password; twice where it is a new one."""
     whose = "" if label == DEFAULT else f" ({label})"
     password = hidden(f"{'New vault' if new else 'Vault'} password{whose}: ").strip()
     if not password:
         raise Refused("The vault's password is empty")
+    if new:
+        check_new(password.encode())
     if new and hidden("The same again: ").strip() != password:
         raise Refused("The two passwords are not the same")
     return VaultSecret(password.encode())
@@ -67,6 +81,8 @@ def from_source(label: str, source: str, new: bool, loader: DataLoader) -> Vault
         secret.load()
     except AnsibleError as error:
         raise Refused(f"{path}: there is no password to be had from it. {error.message}") from error
+    if new:
+        check_new(secret.bytes)
     return secret
 
 

@@ -527,6 +527,12 @@ def text(path: str) -> str:
         return ""
 
 
+def other_project(stack_dir: str, project: str) -> str:
+    """Return the Compose project whose folder it is, "" if that is this one, or none."""
+    named = re.search(r"^name: (\S+)$", text(os.path.join(stack_dir, "compose.yml")), re.MULTILINE)
+    return named.group(1) if named and named.group(1) != project else ""
+
+
 def foreign(stack_dir: str, project: str) -> list[str]:
     """Return what else lies in a folder that no stack of the project was deployed to; what is in a stack's folder goes with the stack."""
     try:
@@ -592,6 +598,7 @@ def main() -> None:
     first = not host["deployed"] and not host["engine"]["images"]
     host["unreachable"] = unreachable(question["fetched"], host["ca_bundle"]) if first else {}
     host["deployed_images"], host["deploy_kept"] = last_deploy(host["stack_dir"])
+    host["other_project"] = other_project(host["stack_dir"], question["project"])
     host["foreign"] = foreign(host["stack_dir"], question["project"])
     host["free"] = {
         "stack_dir": free(host["stack_dir"]),

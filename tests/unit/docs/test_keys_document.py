@@ -21,11 +21,11 @@ BIN = Path(sys.executable).parent
 # What is asked, in which order of looking, and what is answered.
 ANSWERS = {
     **{f"a key of {vendor}": key for vendor, key in KEYS.items()},
-    "assword": "open sesame",
-    "The same again: ": "open sesame",
+    "assword": "open sesame, please",
+    "The same again: ": "open sesame, please",
 }
 STANDINS = {
-    "pass": 'case "$1$2" in generate*) ;; showwork/openai) echo sk-proj-from-pass ;; show*) echo from-pass ;; esac',
+    "pass": 'case "$1$2" in generate*) ;; showwork/openai) echo sk-proj-from-pass ;; show*) echo the password of pass ;; esac',
     "secret-tool": 'case "$1" in store) [ "$*" = "store --label=ocweb mine ocweb-vault mine" ] ;; esac',
     "op": 'case "$1" in item) [ "$2" = create ] ;; esac',
     "editor": 'grep -q vault_openai_api_key "$1"',
@@ -122,8 +122,8 @@ def test_every_command_works_in_its_order(checkout: Path) -> None:
     for title in list(found)[2:]:
         script += found[title]
         if title == "Another password for the vault":  # What was typed is not in the file.
-            script.insert(-1, "(umask 077 && echo open sesame > ~/.config/ocweb/vault-password)")
+            script.insert(-1, "(umask 077 && echo open sesame, please > ~/.config/ocweb/vault-password)")
     code, said = shell(checkout, "\n".join(script))
     assert code == 0, said
     assert "failed=0" in said
-    assert not [secret for secret in ("open sesame", "from-pass", *KEYS.values()) if secret in said]
+    assert not [secret for secret in ("open sesame, please", "from-pass", *KEYS.values()) if secret in said]

@@ -370,6 +370,30 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ['frontend_proxy_user_header: "Remote User" is not a header that names people'],
         ],
     ),
+    "kinds": (
+        {
+            "frontend_users": ["ann"],
+            "llm_proxy_models": {"name": "demo", "provider": "demo"},
+            "backend_packages": True,
+            "frontend_port": "three thousand",
+            "llm_proxy_key_max_age": "a year",
+        },
+        [
+            ["llm_proxy_models: it is a mapping, and has to be a list (an entry behind each dash): see roles/llm_proxy/README.md."],
+            ["llm_proxy_key_max_age: it is text, and has to be a number"],
+            ["backend_packages: it is true or false, and has to be a list"],
+            ["frontend_port: it is text, and has to be a whole number"],
+            ["frontend_users: it is a list, and has to be a mapping (NAME: VALUE in each line): see roles/frontend/README.md."],
+        ],
+    ),
+    "kinds_of_entries": (
+        {"llm_proxy_models": [{"name": "demo", "provider": "demo"}, "gpt"], "frontend_port": "29974"},
+        [["llm_proxy_models: an entry of it is text, and each has to be a mapping"]],
+    ),
+    "no_batch": (
+        {"stack_batch": "some", "frontend_port": "29973"},
+        [['stack_batch: "some" is neither a number of hosts nor a share of them. Say, for example, 2, 25%, or auto.']],
+    ),
     "foreign_folder": (
         {"stack_dir": "/usr/share", "frontend_port": "29975"},
         [["stack_dir: /usr/share holds other things ("]],

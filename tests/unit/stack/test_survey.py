@@ -380,8 +380,10 @@ def test_what_is_not_of_a_stack_is_told_where_none_is(tmp_path: Path) -> None:
     assert survey.foreign(str(tmp_path), "ocweb") == [".ssh", "photos"]
     (tmp_path / "compose.yml").write_text("services: {}\nname: other\n", encoding="utf-8")
     assert survey.foreign(str(tmp_path), "ocweb") == [".ssh", "compose.yml", "photos"]
+    assert survey.other_project(str(tmp_path), "ocweb") == "other"
     (tmp_path / "compose.yml").write_text("# Ours.\nname: ocweb\n", encoding="utf-8")
     assert survey.foreign(str(tmp_path), "ocweb") == []
+    assert survey.other_project(str(tmp_path), "ocweb") == ""
 
 
 def test_this_kernel_lacks_nothing() -> None:

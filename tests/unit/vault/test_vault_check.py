@@ -160,7 +160,7 @@ def test_names_with_blanks_and_other_letters_are_looked_at_too(repository: Path)
     ],
 )
 def test_a_password_file_is_not_committed(repository: Path, name: str, mode: int, refused: bool) -> None:
-    write(repository / name, "open sesame\n", mode)
+    write(repository / name, "open sesame, please\n", mode)
     git("add", ".")
     done = git("commit", "-m", "password")
     assert (done.returncode == 1) is refused
@@ -170,7 +170,7 @@ def test_a_password_file_is_not_committed(repository: Path, name: str, mode: int
 def test_a_configured_password_file_inside_the_repository_is_refused_even_if_ignored(repository: Path) -> None:
     write(repository / "ansible.cfg", "[defaults]\nvault_password_file = secret\n")
     write(repository / ".gitignore", "secret\n")
-    write(repository / "secret", "open sesame", 0o600)
+    write(repository / "secret", "open sesame, please", 0o600)
     git("add", ".")
     done = git("commit", "-m", "settings")
     assert (done.returncode, f"{repository}/secret: a vault's password inside the repository" in done.stderr) == (1, True), done.stderr
@@ -225,7 +225,7 @@ def test_a_play_stops_before_its_first_change_and_names_all_of_it(bed: Bed, tmp_
     """Password files by the command line, by the environment and by the configuration; a vault in the clear; once for two hosts."""
     names = ("by_option", "by_id", "by_environment", "by_configuration")
     for name in names:
-        write(bed.secret(tmp_path / name), "open sesame", 0o644)
+        write(bed.secret(tmp_path / name), "open sesame, please", 0o644)
     write(bed.inventory / "group_vars/all/vault.yml", f"vault_a: {REAL}\n")
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     write(bed.inventory / "hosts.yml", json.dumps({"all": {"hosts": {"one": {}, "two": {}}, "vars": local}}))

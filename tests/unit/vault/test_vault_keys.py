@@ -40,8 +40,8 @@ def test_the_first_vault_holds_each_key_and_only_its_owner_reads_it(bed: Bed) ->
 
 def test_a_person_is_asked_for_each_without_echo(bed: Bed, typing: Typing) -> None:
     answers = [
-        ("New vault password: ", "open sesame"),
-        ("The same again: ", "open sesame"),
+        ("New vault password: ", "open sesame, please"),
+        ("The same again: ", "open sesame, please"),
         ("vault_anthropic_api_key (a key of anthropic): ", KEYS["vault_anthropic_api_key"]),
         ("vault_openai_api_key (a key of openai): ", KEYS["vault_anthropic_api_key"]),
         ("vault_openai_api_key (a key of openai): ", KEYS[OPENAI]),
@@ -50,9 +50,9 @@ def test_a_person_is_asked_for_each_without_echo(bed: Bed, typing: Typing) -> No
     code, said = typing(["-i", bed.inventory, "--ask-vault-pass"], answers)
     assert code == 0, said
     assert "That looks like a key of anthropic, not of openai. Once more, or Ctrl-C to change nothing" in said
-    assert not [typed for typed in (*KEYS.values(), "open sesame") if typed in said]
+    assert not [typed for typed in (*KEYS.values(), "open sesame, please") if typed in said]
     typed = bed.secret(bed.password.with_name("typed"))
-    typed.write_text("open sesame", encoding="utf-8")
+    typed.write_text("open sesame, please", encoding="utf-8")
     assert bed.values(password=typed) == KEYS
 
 
@@ -65,8 +65,18 @@ def test_ctrl_c_changes_nothing(bed: Bed, typing: Typing) -> None:
 
 
 def test_two_different_new_passwords_are_refused(bed: Bed, typing: Typing) -> None:
-    code, said = typing(["-i", bed.inventory], [("New vault password: ", "one"), ("The same again: ", "two")])
+    code, said = typing(["-i", bed.inventory], [("New vault password: ", "one of them all"), ("The same again: ", "two of them all")])
     assert (code, "The two passwords are not the same" in said) == (2, True)
+    assert not bed.vault.exists()
+
+
+def test_a_new_password_that_can_be_guessed_is_refused(bed: Bed, typing: Typing) -> None:
+    """A vault that is there opens with whatever password it has."""
+    code, said = typing(["-i", bed.inventory], [("New vault password: ", "elevenchars")])
+    assert (code, "shorter than 12 characters" in said) == (2, True)
+    bed.password.write_text("elevenchars", encoding="utf-8")
+    code, said = bed.run(given=KEYS)
+    assert (code, "shorter than 12 characters" in said) == (2, True)
     assert not bed.vault.exists()
 
 
@@ -113,7 +123,7 @@ def test_only_what_is_missing_is_asked_for(bed: Bed, typing: Typing) -> None:
     code, said = typing(["-i", bed.inventory, "--vault-password-file", bed.password], [("(a key of openai): ", NEW)])
     assert (code, "gemini" in said) == (0, False)
     code, said = bed.run()
-    assert (code, said.startswith("Nothing is missing.")) == (0, True)
+    assert (code, said.startswith("No key is missing.")) == (0, True)
 
 
 def test_no_fingerprint_of_a_password_is_shown(bed: Bed) -> None:
@@ -386,3 +396,12 @@ def test_a_python_without_ansible_says_which_one_has_it() -> None:
     run = subprocess.run([sys.executable, "-I", "-S", COMMAND, "-i", "x"], capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert "has no Ansible. Run this with the Python that Ansible runs in" in run.stderr
+
+
+def test_a_vault_that_lies_in_the_clear_is_told_of(bed: Bed) -> None:
+    bed.vault.parent.mkdir(parents=True, exist_ok=True)
+    bed.vault.write_text("".join(f"{name}: {key}\n" for name, key in KEYS.items()), encoding="utf-8")
+    code, said = bed.run()
+    assert code == 0, said
+    assert "No key is missing" in said
+    assert f"{bed.vault}: a vault that is not encrypted" in said

@@ -35,13 +35,13 @@ def test_every_vault_has_the_new_password_and_none_the_old(bed: Bed, vaults: lis
 def test_a_person_types_it_twice(bed: Bed, vaults: list[Path], typing: Typing) -> None:
     answers = [
         ("Vault password: ", bed.password.read_text(encoding="utf-8").strip()),
-        ("New vault password: ", "n"),
-        ("The same again: ", "n"),
+        ("New vault password: ", "another one, this"),
+        ("The same again: ", "another one, this"),
     ]
     code, said = typing(["-i", bed.inventory, "--rekey", "--ask-vault-pass"], answers)
     assert code == 0, said
     typed = bed.secret(bed.password.with_name("typed"))
-    typed.write_text("n", encoding="utf-8")
+    typed.write_text("another one, this", encoding="utf-8")
     assert {bed.text(path, typed).partition("\n")[2] for path in vaults} == {"a: b\n"}
 
 

@@ -97,8 +97,10 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     stack = Stack(question["stack_dir"], question["project"])
     password, source, dry = str(question["password"]), Path(str(question["file"])), bool(question["check"])
     check_password(password)
-    if not source.is_absolute() or not source.is_file():
-        raise Refusal(f"stack_restore_file: {source} is not a file on this host. Name a backup by its absolute path.")
+    if not source.is_file():
+        beside = sorted(path.name for path in source.parent.glob("*.tar.gpg"))
+        there = f" Beside it are {', '.join(beside[-3:])}." if beside else ""
+        raise Refusal(f"stack_restore_file: {source} is not a file on this host. Name a backup by its absolute path.{there}")
     stack.need()
     lines = need_gpg(dry)
     if dry and lines:

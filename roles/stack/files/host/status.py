@@ -244,7 +244,8 @@ def problems(found: dict[str, Any]) -> list[str]:
         if not one["well"]:
             why = " after it took more memory than it may" if one["out_of_memory"] else ""
             state = one["health"] or one["state"]
-            said.append(f"{one['service']} is {state}{why}: docker compose logs {one['service']}")
+            remedy = "deploy again" if state == "missing" else f"docker compose logs {one['service']}"
+            said.append(f"{one['service']} is {state}{why}: {remedy}")
         elif not one["as_described"]:
             said.append(f"{one['service']} does not run the image that is described: deploy again")
     if shown := found["certificate"]:
