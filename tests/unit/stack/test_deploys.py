@@ -102,6 +102,19 @@ def test_an_exchange_that_was_killed_is_ended_by_the_next_program(root: Path, re
     assert not (root / ".swap").exists()
 
 
+def test_a_rollback_to_a_time_without_a_login_says_so(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    target = tmp_path_factory.mktemp("target")
+    record = {"at": "then", "images": {}}
+    words = "The page has no login then"
+    kept = deploys.Deploys(Stack(str(root), "ocweb"))
+    assert not [line for line in kept.plan(target, record) if words in line]
+    (root / "gateway/config/Caddyfile").write_text("@login path /-/login /-/logout", encoding="utf-8")
+    assert [line for line in kept.plan(target, record) if words in line]
+    (target / "gateway/config").mkdir(parents=True)
+    (target / "gateway/config/Caddyfile").write_text("@login path /-/login /-/logout", encoding="utf-8")
+    assert not [line for line in kept.plan(target, record) if words in line]
+
+
 def test_a_rollback_without_its_images_is_refused(root: Path, record: Callable[[str, str], None], fake_docker: FakeDocker) -> None:
     fake_docker('case "$*" in version*) echo 26.1.5 ;; *) exit 1 ;; esac')
     record("deployed", "today")

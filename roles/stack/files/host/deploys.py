@@ -33,6 +33,12 @@ def configuration(root: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
+def has_login(root: Path) -> bool:
+    """Tell whether the gateway of a deploy asks who somebody is."""
+    gateway = root / "gateway/config/Caddyfile"
+    return gateway.exists() and "/-/login" in gateway.read_text(encoding="utf-8")
+
+
 def put(content: dict[str, tuple[bytes, int]], root: Path) -> list[str]:
     """Make ``root`` hold this configuration, compose.yml last; return what was changed.
 
@@ -229,6 +235,8 @@ class Deploys:
             if current.get(name) != image
         ]
         lines += [f"{name} changes" for name in differences(configuration(self.stack.path), configuration(target))]
+        if has_login(self.stack.path) and not has_login(target):
+            lines.append("The page has no login then (frontend_users), as it had none at that time")
         lost = sorted(set(record.get("keys", [])) - key_names(self.stack.path))
         lines += [f"{name}: its key is no longer on this host, so that its models do not answer until a deploy brings one" for name in lost]
         return lines

@@ -75,6 +75,8 @@ def remove(stack: Stack, with_workspace: bool, dry: bool) -> list[str]:
         os.close(opened_folder(path))
     lines = [f"{kind} {name}" for kind, names in there.items() for name in names]
     lines += [f"folder {path}" for path in going]
+    if lines and folder and not with_workspace:
+        lines.append(f"(the workspace {folder} stays)")
     if dry:
         return lines
     failures = []
