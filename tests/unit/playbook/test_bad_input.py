@@ -380,7 +380,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         },
         [
             ["llm_proxy_models: it is a mapping, and has to be a list (an entry behind each dash): see roles/llm_proxy/README.md."],
-            ["llm_proxy_key_max_age: it is text, and has to be a number"],
+            ["llm_proxy_key_max_age: it is text, and has to be a whole number"],
             ["backend_packages: it is true or false, and has to be a list"],
             ["frontend_port: it is text, and has to be a whole number"],
             ["frontend_users: it is a list, and has to be a mapping (NAME: VALUE in each line): see roles/frontend/README.md."],

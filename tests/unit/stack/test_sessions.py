@@ -31,8 +31,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home with a database that is in use, links that lead out, a pipe, and what is made anew anyway."""
     home = tmp_path / "home"
     (home / sessions.DATABASE).parent.mkdir(parents=True)
-    (home / ".cache").mkdir()
-    (home / ".cache/big").touch()
+    for anew in (".cache", ".npm", ".config/opencode/node_modules"):
+        (home / anew).mkdir(parents=True)
+        (home / anew / "big").touch()
     (home / "notes").write_text("mine", encoding="utf-8")
     (home / "shadow").symlink_to("/etc/shadow")
     (home / "etc").symlink_to("/etc")
@@ -69,7 +70,7 @@ def test_a_backup_follows_no_link_and_waits_at_no_pipe(home: Path, monkeypatch: 
     links = {f"sessions/{name}": tarfile.SYMTYPE for name in ("shadow", "etc", "fake.db")}
     assert {name: kind for name, kind in kinds.items() if kind == tarfile.SYMTYPE} == links
     assert kinds["sessions/notes"] == tarfile.REGTYPE
-    assert [name for name in kinds if "pipe" in name or "cache" in name or name.startswith("sessions/etc/")] == []
+    assert [name for name in kinds if "pipe" in name or name.endswith("/big") or name.startswith("sessions/etc/")] == []
 
 
 def test_a_database_in_use_is_packed_whole_and_comes_back(

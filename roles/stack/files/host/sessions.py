@@ -26,7 +26,15 @@ HOME = Path("/home/opencode")
 DATABASE = ".local/share/opencode/opencode.db"
 MAGIC = b"SQLite format 3\0"
 # Made anew where they are missing: they are no one's work.
-LEFT_OUT = (".cache", ".local/state/opencode/locks", ".local/share/opencode/log", ".gitconfig", ".ssh")
+LEFT_OUT = (
+    ".cache",
+    ".npm",
+    ".config/opencode/node_modules",
+    ".local/state/opencode/locks",
+    ".local/share/opencode/log",
+    ".gitconfig",
+    ".ssh",
+)
 SMALL = 64 * 2**20
 NAME = re.compile(r"[\w.-]{1,100}")
 
