@@ -47,5 +47,5 @@ def test_a_reboot_brings_the_stack_back_with_its_protections(stack: Stack, on_di
     for service in SERVICES:
         healthy(service)
     assert serves(stack)
-    audited = deploy({}, play="../../playbooks/verify.yml")
+    audited = deploy({"__stack_verify_quick": True}, play="../../playbooks/verify.yml")
     assert audited.returncode == 0, audited.stdout
