@@ -142,7 +142,8 @@ def test_a_bomb_in_the_agent_leaves_the_others_alone(stack: Stack, server: Serve
             f"cat /sys/fs/cgroup/memory/docker/{stack.containers['backend']['Id']}/memory.max_usage_in_bytes 2>/dev/null || echo 0"
         )
     )
-    assert used <= stack.containers["backend"]["HostConfig"]["Memory"]
+    # For a moment, the kernel counts what it then refuses too: a few pages.
+    assert used <= stack.containers["backend"]["HostConfig"]["Memory"] + 2**20
     stack.server.run("pkill -f 'sleep 20'; pkill -f /dev/zero")
     server.wait_for_stack()
     stack.refresh()
