@@ -68,12 +68,12 @@ def test_a_removal_that_is_killed_is_ended_by_the_next_one(stack: Stack) -> None
     gone()
 
 
-def test_a_first_deploy_that_is_killed_anywhere_is_made_good_by_the_next_one(stack: Stack, tmp_path: Path) -> None:
-    """On a host with nothing, at each task that changes something there: each deploy begins with what the one before has left."""
+def test_a_first_deploy_that_is_killed_on_its_way_is_made_good_by_the_next_one(stack: Stack, tmp_path: Path) -> None:
+    """On a host with nothing, at every third task that changes something there: each deploy begins with what the one before has left."""
     first = changes()
     done = disturbed(tmp_path, 0, "", first)
     assert done.code == 0, done.said
-    left = list(dict.fromkeys(done.tasks[number - 1] for number in done.changed))
+    left = list(dict.fromkeys(done.tasks[number - 1] for number in done.changed))[::3]
     whole("remove", **ALL)
     gone()
     killed_at = []
@@ -85,7 +85,7 @@ def test_a_first_deploy_that_is_killed_anywhere_is_made_good_by_the_next_one(sta
         assert run.code == -9, run.said
         killed_at.append(run.tasks[-1])
         del left[: left.index(run.tasks[-1]) + 1]
-    assert len(killed_at) >= 10, (killed_at, left)
+    assert len(killed_at) >= 5, (killed_at, left)
     done = disturbed(tmp_path, 0, "", first)
     assert done.code == 0, done.said
     assert "changed=0 " in deploy(first).stdout

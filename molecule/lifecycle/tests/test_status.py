@@ -30,7 +30,7 @@ def test_one_that_is_half_broken(stack: Stack) -> None:
     stack.server.check_output("docker stop --time 1 ocweb-egress-1 && docker rm --force ocweb-frontend-1")
     done = play("status")
     assert (done.code, done.changed) == (0, 0)
-    assert report()["problems"] == ["frontend is missing: docker compose logs frontend", "egress is exited: docker compose logs egress"]
+    assert report()["problems"] == ["frontend is missing: deploy again", "egress is exited: docker compose logs egress"]
     assert report()["versions"]["oc-web"] == report()["versions"]["Squid"] == ""
     assert report()["versions"]["OpenCode"]
     stack.server.check_output("cd /opt/ocweb && docker compose up --detach --wait")
