@@ -60,8 +60,8 @@ def prompted(label: str, new: bool) -> VaultSecret:
         raise Refused("The vault's password is empty")
     if new:
         check_new(password.encode())
-    if new and hidden("The same again: ").strip() != password:
-        raise Refused("The two passwords are not the same")
+        if hidden("The same again: ").strip() != password:
+            raise Refused("The two passwords are not the same")
     return VaultSecret(password.encode())
 
 

@@ -29,15 +29,25 @@ def engine_path(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"{folder}:{os.environ['PATH']}"
 
 
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the system's tools, none of which has to do with an engine."""
+    folder = tmp_path_factory.mktemp("tools")
+    for tool in {path.name: path for place in ("/bin", "/usr/bin") for path in Path(place).iterdir()}.values():
+        if not tool.name.startswith(("docker", "containerd", "ctr", "podman", "nerdctl")):
+            (folder / tool.name).symlink_to(tool)
+    return folder
+
+
 @pytest.fixture
-def fake_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """A `docker`, or another command, whose body is the given shell script; besides, PATH has the system's basic tools alone."""
+def fake_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tools: Path) -> Callable[..., None]:
+    """A `docker`, or another command, whose body is the given shell script; besides, PATH has the system's tools without an engine's."""
 
     def write(body: str, command: str = "docker") -> None:
         folder = tmp_path / "bin"
         folder.mkdir(exist_ok=True)
         (folder / command).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
         (folder / command).chmod(0o755)
-        monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+        monkeypatch.setenv("PATH", f"{folder}:{tools}")
 
     return write

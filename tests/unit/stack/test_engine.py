@@ -1,6 +1,7 @@
 """An engine that a deploy installed goes with all that came with it; any other one, and one that somebody else uses, stays."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,10 +69,12 @@ def recorded(host: Path, *files: str) -> None:
     assert engine.main({"files": list(files), "simulation": simulation}) == {"error": "", "changed": True}
 
 
-def no_engine(fake_docker: FakeDocker) -> None:
-    """Have no engine's programs, whatever this machine has."""
+def no_engine(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no engine's programs, whatever this machine has; the engine itself is looked for beyond PATH too."""
     for command in ("docker", "dockerd", "ctr"):
-        fake_docker("exit 127", command)
+        (host / "bin" / command).unlink()
+    assert shutil.which("docker") is shutil.which("ctr") is None
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
 
 
 def question(host: Path, **other: object) -> dict[str, object]:
@@ -108,7 +111,7 @@ def test_what_cannot_be_installed_is_said(host: Path) -> None:
     assert "cannot be installed: E: Unable to locate package docker.io" in answer["error"]
 
 
-def test_all_that_came_goes(host: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_that_came_goes(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded(host, str(host / "key"))
     for file in ("key", "data/image", "etc/key.json"):
         (host / file).parent.mkdir(exist_ok=True)
@@ -120,8 +123,7 @@ def test_all_that_came_goes(host: Path, fake_docker: FakeDocker, monkeypatch: py
     assert "dpkg --purge docker.io iptables\n" in (host / "log").read_text(encoding="utf-8")
     assert {path.name for path in host.iterdir()} == {"bin", "log", "packages"}
     # And again: there is nothing left.
-    no_engine(fake_docker)
-    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    no_engine(host, monkeypatch)
     assert removal.answer(question(host, confirmation=""))["changed"] is False
 
 
@@ -195,9 +197,7 @@ def test_what_does_not_say_who_else_is_there_keeps_it_all(host: Path, fake_docke
     assert (host / "stack/compose.yml").exists()
 
 
-def test_a_removal_that_was_killed_after_the_packages_went_can_be_run_again(
-    host: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_removal_that_was_killed_after_the_packages_went_can_be_run_again(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded(host)
     (host / "data").mkdir()
     (host / "data/image").touch()
@@ -208,20 +208,18 @@ def test_a_removal_that_was_killed_after_the_packages_went_can_be_run_again(
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(engine, "empty", killed)
         engine.remove(engine.to_remove(Stack(str(host / "stack"), "ocweb"), removal.found(Stack(str(host / "stack"), "ocweb")), []))
-    no_engine(fake_docker)
+    no_engine(host, monkeypatch)
     (host / "packages").write_text("", encoding="utf-8")
-    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     assert removal.answer(question(host))["changed"]
     assert not (host / "data").exists() and not engine.RECORD.exists()
 
 
-def test_what_an_engine_left_that_is_gone_stays(host: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_engine_left_that_is_gone_stays(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is left to say whose it is."""
     recorded(host)
     (host / "data").mkdir()
     (host / "data/image").touch()
-    no_engine(fake_docker)
-    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    no_engine(host, monkeypatch)
     with pytest.raises(Refusal, match="the engine is gone, and who else used it cannot be seen"):
         removal.answer(question(host))
     assert (host / "data/image").exists()

@@ -405,3 +405,17 @@ def test_a_vault_that_lies_in_the_clear_is_told_of(bed: Bed) -> None:
     assert code == 0, said
     assert "No key is missing" in said
     assert f"{bed.vault}: a vault that is not encrypted" in said
+
+
+def test_what_else_has_no_value_is_told_of_and_what_is_not_used_any_more(bed: Bed) -> None:
+    users = bed.inventory / "group_vars/all/users.yml"
+    users.write_text("frontend_users: {ann: \"{{ vault_ann_password_hash | default('') }}\"}\n", encoding="utf-8")
+    bed.encrypt("".join(f"{name}: {key}\n" for name, key in {**KEYS, "vault_mistral_api_key": "old"}.items()))
+    code, said = bed.run()
+    assert code == 0, said
+    assert (
+        "vault_ann_password_hash: the inventory refers to it, and it has no value. Give it one with --set vault_ann_password_hash" in said
+    )
+    assert "refers to vault_mistral_api_key. Remove it with ansible-vault edit" in said
+    code, said = bed.run("--set", "vault_ann_password_hash", given={"vault_ann_password_hash": "a hash"})
+    assert (code, "it has no value" in said) == (0, False), said
