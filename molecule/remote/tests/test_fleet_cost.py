@@ -20,6 +20,8 @@ def dry_run(*hosts: str) -> tuple[float, float]:
     """Say what a deploy to these hosts would change, which is nothing; return the seconds of processors and of time that it took."""
     command: list[str | Path] = [Path(sys.executable).with_name("ansible-playbook"), "--inventory", SCENARIO / "inventory", "--check"]
     variables = json.dumps({"stack_verify": False})
+    # All on one processor: two that are threads of one core slow each other down, and what runs side by side would count for more.
+    processor = {min(os.sched_getaffinity(0))}
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(
         [*command, "--extra-vars", variables, "--limit", ",".join(hosts), SCENARIO / "converge.yml"],
@@ -27,6 +29,7 @@ def dry_run(*hosts: str) -> tuple[float, float]:
         capture_output=True,
         text=True,
         check=False,
+        preexec_fn=lambda: os.sched_setaffinity(0, processor),
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stdout
@@ -37,14 +40,14 @@ def dry_run(*hosts: str) -> tuple[float, float]:
 def test_another_host_takes_less_than_the_first() -> None:
     """The least that each took in some rounds, since what else runs adds to it. The figures go to artifacts/fleet.md."""
     least: dict[str, tuple[float, float]] = {}
-    for done in range(1, ROUNDS + 1):
+    for _ in range(ROUNDS):
         for what, hosts in {"one": HOSTS[:1], "the other": HOSTS[1:], "both at once": HOSTS}.items():
             taken = dry_run(*hosts)
             before = least.get(what, taken)
             least[what] = min(taken[0], before[0]), min(taken[1], before[1])
         first = (least["one"][0] + least["the other"][0]) / 2
         share = (least["both at once"][0] - first) / first
-        if share < LIMIT and done >= 2:
+        if share < LIMIT:
             break
     table = "".join(f"| {what} | {processors:.1f} s | {seconds:.1f} s |\n" for what, (processors, seconds) in least.items())
     REPORT.parent.mkdir(exist_ok=True)
