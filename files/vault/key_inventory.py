@@ -17,9 +17,9 @@ from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar
 from ansible.utils.collection_loader import AnsibleCollectionConfig
 from ansible.vars.manager import VariableManager
-from jinja2 import Environment, TemplateSyntaxError, meta
+from jinja2 import Environment, TemplateSyntaxError, nodes
 
-from key_rules import is_placeholder
+from key_rules import is_placeholder, is_template
 from vault_passwords import Passwords, Refused
 
 try:  # From ansible-core 2.19 on, a value that is encrypted in place asks here for its password.
@@ -68,17 +68,14 @@ def is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def is_template(text: str) -> bool:
-    """Say whether Ansible would work a text out."""
-    return "{{" in text or "{%" in text
-
-
 def names_in(text: str) -> set[str]:
     """Return the variables that a template refers to; none where it cannot be read."""
     try:
-        return meta.find_undeclared_variables(Environment().parse(text)) - FUNCTIONS if is_template(text) else set()
+        # Not by jinja2.meta, which refuses what uses a filter that it does not know, and Ansible has many.
+        names = list(Environment().parse(text).find_all(nodes.Name)) if is_template(text) else []
     except TemplateSyntaxError:
         return set()
+    return {name.name for name in names if name.ctx == "load"} - {name.name for name in names if name.ctx != "load"} - FUNCTIONS
 
 
 def texts(value: object) -> Iterator[str]:
@@ -202,6 +199,15 @@ class Inventory:
     def referred(self) -> set[str]:
         """Return every variable that a template of the inventory refers to."""
         return {name for variables in self.variables.values() for text in texts(dict(variables)) for name in names_in(text)}
+
+    def behind(self, setting: str) -> set[str]:
+        """Return the variables that the hosts' values of a variable come from."""
+        return {
+            name
+            for variables in self.variables.values()
+            if is_text(variables.get(setting))
+            for name in self.ends(str(variables[setting]), variables)
+        }
 
     def without_value(self) -> set[str]:
         """Return the variables of vaults that are referred to, and that some host has no value for, but those of keys."""

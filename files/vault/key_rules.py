@@ -9,6 +9,7 @@ from pathlib import Path
 
 RULES = json.loads(Path(__file__).resolve().parents[2].joinpath("roles/llm_proxy/files/key_rules.json").read_text(encoding="utf-8"))
 QUOTES = ('"', "'", "`")
+TEMPLATE = "has {{, {% or {# in it, which Ansible would take for a template"
 
 
 def problem(key: str, vendor: str = "") -> str:
@@ -26,11 +27,27 @@ def problem(key: str, vendor: str = "") -> str:
         "has white space in it": any(character.isspace() for character in key),
         "has quotes around it": key.startswith(QUOTES) or key.endswith(QUOTES),
         "has characters that are not printable ASCII": not re.fullmatch("[!-~]*", key),
-        "has {{, {% or {# in it, which Ansible would take for a template": re.search("{[{%#]", key) is not None,
+        TEMPLATE: is_template(key),
         "is a placeholder": is_placeholder(key),
         f"looks like a key of {' or '.join(sorted(others))}, not of {vendor}": bool(others),
     }
     return next((words for words, holds in wrong.items() if holds), "")
+
+
+def text_problem(text: str, shortest: int = 1) -> str:
+    """Return what is wrong with a secret that is no key, without any part of it; "" if nothing is. ``shortest`` is in characters."""
+    wrong = {
+        "is empty": not text,
+        f"is shorter than {shortest} characters": len(text) < shortest,
+        "has more than one line, or spaces around it": text != text.strip() or not text.isprintable(),
+        TEMPLATE: is_template(text),
+    }
+    return next((words for words, holds in wrong.items() if holds), "")
+
+
+def is_template(text: str) -> bool:
+    """Say whether Ansible would work a text out."""
+    return re.search("{[{%#]", text) is not None
 
 
 def is_placeholder(text: str) -> bool:

@@ -81,7 +81,8 @@ class Vault:
 
     def encrypted(self) -> bytes:
         """Return what its file is to hold."""
-        return bytes(VaultLib().encrypt(self.text, self.secret, None if self.label == DEFAULT else self.label))
+        content = self.text.encode(errors="surrogateescape")
+        return bytes(VaultLib().encrypt(content, self.secret, None if self.label == DEFAULT else self.label))
 
 
 def write(vaults: Sequence[Vault]) -> None:
@@ -123,7 +124,8 @@ def opened(path: Path, passwords: Passwords) -> Vault:
         raise Refused(
             f"{path}: no password that was given opens it (vault id {label(content)}; given: {ids}). Nothing was changed"
         ) from error
-    return Vault(path, bytes(text).decode(errors="replace"), label(content), secret)
+    # Whatever it is, it is written again as it was: a vault may hold a keystore as well as variables.
+    return Vault(path, bytes(text).decode(errors="surrogateescape"), label(content), secret)
 
 
 def encrypted_files(folder: Path) -> dict[Path, str]:

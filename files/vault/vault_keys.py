@@ -18,14 +18,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 try:
     from ansible.parsing.dataloader import DataLoader
 
     import vault_passwords
-    from key_inventory import Inventory, Keys, did_you_mean
+    from key_inventory import Inventory, Keys, did_you_mean, is_missing
     from vault_check import inventory_problems, variable_files
     from vault_file import Vault, encrypted_files, opened, write
     from vault_passwords import Passwords, Refused, hidden
@@ -36,6 +36,8 @@ except ModuleNotFoundError as error:
 
 import key_rules
 
+# As roles/stack/files/host/sealed.py wants it, in characters.
+BACKUP_PASSWORD = 12
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
 
 
@@ -117,9 +119,10 @@ def vault_at(path: Path, passwords: Passwords, wanted: str | None) -> Vault:
     """
     if path.exists() and path.read_bytes().startswith(b"$ANSIBLE_VAULT;"):
         return opened(path, passwords)
+    there = Vault(path)
     if path.exists():
-        there = Vault(path, path.read_text(encoding="utf-8", errors="replace")).values()
-        if real := [name for name, value in there.items() if value and not (isinstance(value, str) and key_rules.is_placeholder(value))]:
+        there.text = path.read_bytes().decode(errors="surrogateescape")
+        if real := [name for name, value in there.values().items() if not is_missing(value)]:
             raise Refused(
                 f"{path}: it is not encrypted, and holds {', '.join(map(str, real))}. Keys that lay in the clear count as lost: use "
                 f"`ansible-vault encrypt {path}`, then change them with --set"
@@ -130,7 +133,9 @@ def vault_at(path: Path, passwords: Passwords, wanted: str | None) -> Vault:
     chosen = wanted or labels[0]
     if chosen not in labels:
         raise Refused(f"--encrypt-vault-id {chosen}: there is no such vault id among {', '.join(labels)}")
-    return Vault(path, label=chosen, secret=dict(reversed(passwords))[chosen])
+    there.label, there.secret = chosen, dict(reversed(passwords))[chosen]
+    vault_passwords.check_new(there.secret)
+    return there
 
 
 def wanted(given: argparse.Namespace, inventory: Inventory, keys: Keys) -> list[str]:
@@ -164,14 +169,29 @@ def wanted(given: argparse.Namespace, inventory: Inventory, keys: Keys) -> list[
     return [name for name in keys.variables if name in keys.missing]
 
 
-def ask(name: str, provider: str, vendor: str) -> str:
+Rule = Callable[[str, str], str]
+
+
+def rule(inventory: Inventory, keys: Keys) -> Rule:
+    """Return what says of a variable's value what is wrong with it, without any part of it; "" if nothing is."""
+    replaced, for_backups = inventory.replaced(), inventory.behind("stack_backup_password")
+
+    def problem(name: str, value: str) -> str:
+        if name not in keys.variables:
+            return key_rules.text_problem(value, BACKUP_PASSWORD if name in for_backups else 1)
+        provider = keys.variables[name]
+        return key_rules.problem(value, "" if provider in replaced else provider)
+
+    return problem
+
+
+def ask(name: str, provider: str, problem: Rule) -> str:
     """Ask for a value until it can be one."""
     while True:
         value = hidden(f"{name}{f' (a key of {provider})' if provider else ''}: ")
-        problem = key_rules.problem(value, vendor) if provider else "" if value else "is empty"
-        if not problem:
+        if not (wrong := problem(name, value)):
             return value
-        print(f"That {problem}. Once more, or Ctrl-C to change nothing", file=sys.stderr)
+        print(f"That {wrong}. Once more, or Ctrl-C to change nothing", file=sys.stderr)
 
 
 def rekey(given: argparse.Namespace, paths: dict[Path, str], passwords: Passwords, folder: Path, loader: DataLoader) -> list[str]:
@@ -190,6 +210,7 @@ def rekey(given: argparse.Namespace, paths: dict[Path, str], passwords: Password
     if not vaults:
         raise Refused(f"--new-vault-id {chosen}: no vault has that label. There are: {', '.join(labels)}")
     secret = vault_passwords.from_source(chosen or vaults[0].label, source or given.new_vault_password_file or "prompt", True, loader)
+    vault_passwords.check_new(secret)
     if any(secret.bytes == old.secret.bytes for old in vaults if old.secret):
         raise Refused("The new password is the old one. Nothing was changed")
     for vault in vaults:
@@ -202,20 +223,16 @@ def rekey(given: argparse.Namespace, paths: dict[Path, str], passwords: Password
     ]
 
 
-def entered(names: list[str], keys: Keys, replaced: set[str], given: dict[str, str] | None) -> dict[str, str]:
+def entered(names: list[str], keys: Keys, problem: Rule, given: dict[str, str] | None) -> dict[str, str]:
     """Return a value for each variable: asked for, or of those that were given.
 
     Raises:
-        Refused: one that was given is no key, or missing.
+        Refused: one that was given is not what it has to be, or missing.
     """
-    providers = {name: keys.variables.get(name, "") for name in names}
-    vendors = {name: "" if provider in replaced else provider for name, provider in providers.items()}
     if given is None:
-        return {name: ask(name, providers[name], vendors[name]) for name in names}
+        return {name: ask(name, keys.variables.get(name, ""), problem) for name in names}
     problems = [f"{name}: no value was given for it" for name in names if name not in given]
-    for name, value in given.items():
-        if problem := key_rules.problem(value, vendors[name]) if name in keys.variables else "" if value else "is empty":
-            problems.append(f"{name}: what was given {problem}")
+    problems += [f"{name}: what was given {wrong}" for name, value in given.items() if (wrong := problem(name, value))]
     if problems:
         raise Refused("\n".join(problems))
     return {name: given[name] for name in names}
@@ -236,11 +253,13 @@ def fill(given: argparse.Namespace, folder: Path, passwords: Passwords, vaults: 
     if not names:
         nothing = "No model wants a key from a vault. Choose models first: docs/models.md"
         complete = "No key is missing. Change one with --only PROVIDER or --set VARIABLE; with --for, a host or group gets its own"
-        return [complete if keys.variables else nothing, *remarks(given, vaults, inventory)]
+        return [complete if keys.variables else nothing, *remarks(folder, vaults, inventory), *inventory_problems([given.inventory])]
 
     passwords = passwords or vault_passwords.load(vault_passwords.identities(given), (), DataLoader())
     vault = vault_at(path, passwords, given.encrypt_vault_id)
-    new = entered(names, keys, inventory.replaced(), values)
+    new = entered(names, keys, rule(inventory, keys), values)
+    # Before anything is written: what cannot be read is an error.
+    remarked = [*remarks(folder, vaults, inventory, new), *inventory_problems([given.inventory])]
     vault.set(new)
     write([vault])
 
@@ -253,27 +272,30 @@ def fill(given: argparse.Namespace, folder: Path, passwords: Passwords, vaults: 
         nearer = (named, owner) != ("group_vars", "all") if given.entity == "all" else of_one and kind == "group_vars"
         if nearer and (own := [name for name in new if name in other.values()]):
             said.append(f"{other.path} has its own {', '.join(own)}, which goes first for its hosts")
-    return [*said, *remarks(given, vaults, inventory, new)]
+    return [*said, *remarked]
 
 
-def remarks(given: argparse.Namespace, vaults: list[Vault], inventory: Inventory, new: Collection[str] = ()) -> list[str]:
-    """Return a line for each thing that is not as it should be, besides keys that are missing."""
+def remarks(folder: Path, vaults: list[Vault], inventory: Inventory, new: Collection[str] = ()) -> list[str]:
+    """Return a line for each variable without a value, besides keys, and for each value without a use."""
     lacking = inventory.without_value() - set(new)
     return [
         *(f"{name}: the inventory refers to it, and it has no value. Give it one with --set {name}" for name in sorted(lacking)),
-        *unknown(vaults, inventory, lacking),
-        *inventory_problems([given.inventory]),
+        *unknown(folder, vaults, inventory, lacking),
     ]
 
 
-def unknown(vaults: list[Vault], inventory: Inventory, lacking: Collection[str]) -> list[str]:
+def unknown(folder: Path, vaults: list[Vault], inventory: Inventory, lacking: Collection[str]) -> list[str]:
     """Return a line for each variable of a vault that nothing refers to."""
     referred = inventory.referred()
     names = [(vault.path, str(name)) for vault in vaults for name in vault.values() if str(name).startswith("vault_")]
+    # Also where nothing is worked out now: in variables of groups without hosts, or as a text that a lookup is given.
+    files = {path for path in folder.iterdir() if path.is_file()} | set(variable_files(folder))
+    everything = [*(path.read_text(encoding="utf-8", errors="replace") for path in sorted(files)), *(vault.text for vault in vaults)]
+    remedy = " Unless something else uses it, remove it with ansible-vault edit"
     return [
-        f"{path}: nothing in the inventory refers to {name}.{did_you_mean(name, lacking) or ' Remove it with ansible-vault edit'}"
+        f"{path}: nothing in the inventory refers to {name}.{did_you_mean(name, lacking) or remedy}"
         for path, name in names
-        if name not in referred
+        if name not in referred and not any(re.search(rf"\b{re.escape(name)}\b(?![ \t]*:)", text) for text in everything)
     ]
 
 

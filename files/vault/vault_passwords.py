@@ -42,13 +42,13 @@ def hidden(prompt: str) -> str:
         ) from error
 
 
-def check_new(password: bytes) -> None:
-    """See that a password is good enough for a new vault.
+def check_new(secret: VaultSecret) -> None:
+    """See that a password is good enough for a vault that is to get it. What is there opens with whatever password it has.
 
     Raises:
         Refused: it is not.
     """
-    if len(password.decode(errors="replace")) < MIN_LENGTH:
+    if len(secret.bytes.decode(errors="replace")) < MIN_LENGTH:
         raise Refused(f"The vault's new password is shorter than {MIN_LENGTH} characters. Choose another, such as four words at random")
 
 
@@ -58,10 +58,8 @@ def prompted(label: str, new: bool) -> VaultSecret:
     password = hidden(f"{'New vault' if new else 'Vault'} password{whose}: ").strip()
     if not password:
         raise Refused("The vault's password is empty")
-    if new:
-        check_new(password.encode())
-        if hidden("The same again: ").strip() != password:
-            raise Refused("The two passwords are not the same")
+    if new and hidden("The same again: ").strip() != password:
+        raise Refused("The two passwords are not the same")
     return VaultSecret(password.encode())
 
 
@@ -81,8 +79,6 @@ def from_source(label: str, source: str, new: bool, loader: DataLoader) -> Vault
         secret.load()
     except AnsibleError as error:
         raise Refused(f"{path}: there is no password to be had from it. {error.message}") from error
-    if new:
-        check_new(secret.bytes)
     return secret
 
 

@@ -11,6 +11,9 @@ BACKUPS = "/var/backups/ocweb"
 PASSWORD = {"stack_backup_password": "a password for tests alone"}
 ALL = {"stack_remove": "ocweb", "stack_remove_engine": True}
 
+# A service is gone, and others are still there.
+HALF_REMOVED = "! docker inspect ocweb-gateway-1 >/dev/null 2>&1"
+
 
 def killed(name: str, when: str, **variables: object) -> None:
     """Run a playbook, and kill what it does on the server as soon as something is so there."""
@@ -29,7 +32,7 @@ def whole(name: str, **variables: object) -> str:
 
 def gone() -> None:
     """See that nothing is left of stack and engine."""
-    assert SERVER.output(f"find {DIR} /var/lib/docker -mindepth 1 2>/dev/null; command -v docker; true") == ""
+    assert SERVER.output(f"find {DIR} /var/lib/docker /var/lib/containerd -mindepth 1 2>/dev/null; command -v docker; true") == ""
 
 
 def test_a_backup_that_is_killed_is_none(stack: Stack, session: str) -> None:
@@ -63,7 +66,7 @@ def test_a_rollback_that_is_killed_is_made_good_by_a_deploy(stack: Stack) -> Non
 
 
 def test_a_removal_that_is_killed_is_ended_by_the_next_one(stack: Stack) -> None:
-    killed("remove", "! docker inspect ocweb-gateway-1 >/dev/null 2>&1", **ALL)
+    killed("remove", HALF_REMOVED, stack_remove="ocweb")
     whole("remove", **ALL)
     gone()
 
@@ -74,6 +77,7 @@ def test_a_first_deploy_that_is_killed_on_its_way_is_made_good_by_the_next_one(s
     done = disturbed(tmp_path, 0, "", first)
     assert done.code == 0, done.said
     left = list(dict.fromkeys(done.tasks[number - 1] for number in done.changed))[::3]
+    killed("remove", HALF_REMOVED, **ALL)
     whole("remove", **ALL)
     gone()
     killed_at = []

@@ -71,13 +71,25 @@ def test_two_different_new_passwords_are_refused(bed: Bed, typing: Typing) -> No
 
 
 def test_a_new_password_that_can_be_guessed_is_refused(bed: Bed, typing: Typing) -> None:
-    """A vault that is there opens with whatever password it has."""
-    code, said = typing(["-i", bed.inventory], [("New vault password: ", "elevenchars")])
+    code, said = typing(["-i", bed.inventory], [("New vault password: ", "elevenchars"), ("The same again: ", "elevenchars")])
     assert (code, "shorter than 12 characters" in said) == (2, True)
     bed.password.write_text("elevenchars", encoding="utf-8")
     code, said = bed.run(given=KEYS)
     assert (code, "shorter than 12 characters" in said) == (2, True)
     assert not bed.vault.exists()
+
+
+def test_a_vault_that_is_there_opens_with_whatever_password_it_has(bed: Bed) -> None:
+    """Also under a label of its own, and beside the short password of another vault id, whose vaults are elsewhere."""
+    bed.password.write_text("short", encoding="utf-8")
+    bed.encrypt("a: b\n", label="lab")
+    code, said = bed.run(given=KEYS)
+    assert code == 0, said
+    other = bed.secret(bed.password.with_name("other"))
+    other.write_text("another", encoding="utf-8")
+    code, said = bed.run("--vault-id", f"lab@{bed.password}", "--vault-id", f"prod@{other}", "--set", OPENAI, given={OPENAI: NEW})
+    assert code == 0, said
+    assert bed.values()[OPENAI] == NEW
 
 
 def test_nobody_is_asked_where_what_is_typed_would_show(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,6 +428,73 @@ def test_what_else_has_no_value_is_told_of_and_what_is_not_used_any_more(bed: Be
     assert (
         "vault_ann_password_hash: the inventory refers to it, and it has no value. Give it one with --set vault_ann_password_hash" in said
     )
-    assert "refers to vault_mistral_api_key. Remove it with ansible-vault edit" in said
+    assert "refers to vault_mistral_api_key. Unless something else uses it, remove it with ansible-vault edit" in said
     code, said = bed.run("--set", "vault_ann_password_hash", given={"vault_ann_password_hash": "a hash"})
     assert (code, "it has no value" in said) == (0, False), said
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        'stack_backup_password: "{{ vault_backup_password | mandatory }}"',
+        "stack_backup_password: \"{{ vault_backup_password if vault_backup_password is ansible.builtin.match('.') else omit }}\"",
+        "stack_backup_password: \"{{ lookup('ansible.builtin.vars', 'vault_backup_password') }}\"",
+    ],
+)
+def test_what_is_used_in_a_way_of_ansibles_own_is_not_to_be_removed(bed: Bed, use: str) -> None:
+    (bed.inventory / "group_vars/all/backup.yml").write_text(f"{use}\n", encoding="utf-8")
+    bed.encrypt("".join(f"{name}: {key}\n" for name, key in {**KEYS, "vault_backup_password": "a password of backups"}.items()))
+    code, said = bed.run()
+    assert (code, "vault_backup_password" in said) == (0, False), said
+
+
+def test_what_a_group_without_hosts_uses_is_not_to_be_removed(bed: Bed) -> None:
+    bed.variables({"frontend_users": {"ann": "{{ vault_ann }}"}}, "group_vars/not_yet/main.yml")
+    bed.encrypt("".join(f"{name}: {key}\n" for name, key in {**KEYS, "vault_ann": "a hash"}.items()))
+    code, said = bed.run()
+    assert (code, "vault_ann" in said) == (0, False), said
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ("elevenchars", "is shorter than 12 characters"),
+        ("a password of {{ mine }}", "has {{, {% or {# in it"),
+        ("a password with {# a remark", "has {{, {% or {# in it"),
+        (" a password with a space before", "spaces around it"),
+    ],
+)
+def test_a_password_for_backups_is_one(bed: Bed, value: str, wrong: str) -> None:
+    (bed.inventory / "group_vars/all/backup.yml").write_text(
+        "stack_backup_password: \"{{ vault_backup_password | default('') }}\"\n", encoding="utf-8"
+    )
+    code, said = bed.run("--set", "vault_backup_password", given={"vault_backup_password": value})
+    assert (code, wrong in said, value in said) == (2, True, False), said
+    assert not bed.vault.exists()
+
+
+def test_a_vault_in_the_clear_with_placeholders_keeps_its_comments_and_what_is_false_is_a_value(bed: Bed) -> None:
+    bed.vault.parent.mkdir(parents=True, exist_ok=True)
+    bed.vault.write_text("# of the lab\nvault_openai_api_key: CHANGEME\n", encoding="utf-8")
+    code, said = bed.run(given=KEYS)
+    assert code == 0, said
+    assert bed.text().startswith("# of the lab\n")
+    assert bed.values() == KEYS
+    bed.vault.write_text("vault_telemetry: false\n", encoding="utf-8")
+    code, said = bed.run("--set", OPENAI, given={OPENAI: NEW})
+    assert (code, "it is not encrypted, and holds vault_telemetry" in said) == (2, True), said
+
+
+def test_what_cannot_be_read_is_an_error_before_anything_is_written(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if path.name == "stray.old":
+            raise PermissionError(13, "Permission denied", str(path))
+        return reading(path)
+
+    (bed.inventory / "stray.old").write_text("", encoding="utf-8")
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    code, said = bed.run(given=KEYS)
+    assert (code, "stray.old" in said) == (2, True), said
+    assert not bed.vault.exists()

@@ -32,6 +32,32 @@ def test_every_vault_has_the_new_password_and_none_the_old(bed: Bed, vaults: lis
             bed.text(path)
 
 
+def test_what_is_no_text_stays_as_it_is(bed: Bed, vaults: list[Path], new: Path) -> None:
+    keystore = bytes(range(256)) + b"\r\n"
+    path = bed.inventory / "group_vars/all/tls.p12"
+    lib = bed.lib()
+    path.write_bytes(lib.encrypt(keystore, lib.secrets[0][1]))
+    code, said = bed.run("--rekey", "--new-vault-password-file", str(new))
+    assert (code, said.count("encrypted with the new password")) == (0, 4), said
+    assert bed.lib(new).decrypt(path.read_bytes()) == keystore
+
+
+def test_a_short_password_can_be_replaced_and_none_becomes_one(bed: Bed, vaults: list[Path], new: Path) -> None:
+    before = [path.read_bytes() for path in vaults]
+    new.write_text("elevenchars", encoding="utf-8")
+    code, said = bed.run("--rekey", "--new-vault-password-file", str(new))
+    assert (code, "shorter than 12 characters" in said) == (2, True)
+    assert [path.read_bytes() for path in vaults] == before
+    short = bed.secret(bed.password.with_name("short"))
+    short.write_text("short", encoding="utf-8")
+    for path in vaults:
+        bed.encrypt("a: b\n", path, password=short, label="lab")
+    new.write_text("long enough, this one", encoding="utf-8")
+    # Ansible opens a vault with any password that fits, whatever its label.
+    code, said = bed.run("--rekey", "--new-vault-password-file", str(new), password=short)
+    assert (code, said.count("encrypted with the new password")) == (0, 3), said
+
+
 def test_a_person_types_it_twice(bed: Bed, vaults: list[Path], typing: Typing) -> None:
     answers = [
         ("Vault password: ", bed.password.read_text(encoding="utf-8").strip()),
