@@ -87,6 +87,7 @@ CONTROLS = tuple(
         ("login", "Only who is logged in gets anything", "whoever reaches the server could command the agent"),
         ("one-request", "A request's body is not taken for the next request", "a stranger would be let in, with another request's answer"),
         ("login-held", "Who sends slowly keeps nobody from logging in", "a handful of connections would shut everyone out"),
+        ("head-held", "A connection without a whole request does not stay", "strangers could hold as many as there are"),
         ("edge-log", "The gateway's log holds nothing that shows who someone is", "who reads a log could be who is in it"),
         ("login-limit", "Passwords cannot be tried without end", "a password could be guessed"),
         ("session-cookie", "A session stays in its browser", "a script, or whoever is on the way, could take a session"),

@@ -317,10 +317,10 @@ def test_a_body_is_not_taken_for_the_next_request(stack: Stack, path: str) -> No
         assert stack.statuses(pages) == ["401"] * len(PAGES)
 
 
-# Opens COUNT connections, sends the head and most of a login's form on each, and then asks for the login's page as somebody else.
-SLOW = """
+# Opens connections to ADDRESS PORT, and says something to HOST.
+SAY = """
 import socket, ssl, sys
-address, port, host, count = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+address, port, host = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 context = ssl.create_default_context()
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 context.set_alpn_protocols(["http/1.1"])
@@ -330,10 +330,28 @@ def said(text):
     connection = context.wrap_socket(socket.create_connection((address, port), timeout=5), server_hostname=name)
     connection.sendall(text.replace("HOST", host).encode())
     return connection
+"""
 
+# Of COUNT connections, sends the head and most of a login's form on each, and then asks for the login's page as somebody else.
+SLOW = f"""{SAY}
+count = int(sys.argv[4])
 slow = [said("POST /-/login HTTP/1.1\\r\\nHost: HOST\\r\\nContent-Length: 3900\\r\\n\\r\\n" + "n" * 3000) for _ in range(count)]
 print(said("GET /-/login HTTP/1.1\\r\\nHost: HOST\\r\\nConnection: close\\r\\n\\r\\n").recv(15).decode())
 """
+
+
+# Begins a request, and says what comes back within half a minute.
+HEAD = f"""{SAY}
+connection = said("GET /-/login HTTP/1.1\\r\\nHost: HOST\\r\\nX-Slow: ")
+connection.settimeout(30)
+print(connection.recv(100))
+"""
+
+
+def named(stack: Stack) -> list[str]:
+    """Return address and port of the gateway as its own server reaches them, and the name that it goes by."""
+    host = origin(stack).partition("://")[2]
+    return [way(stack)[-1].removeprefix("::").removesuffix(":").strip("[]"), port(stack), host]
 
 
 @control("login-held")
@@ -341,10 +359,17 @@ print(said("GET /-/login HTTP/1.1\\r\\nHost: HOST\\r\\nConnection: close\\r\\n\\
 @bed
 def test_who_sends_slowly_keeps_nobody_out(stack: Stack) -> None:
     """Holds twice as many connections to the login as it has, and asks for its page within five seconds."""
-    host = origin(stack).partition("://")[2]
-    address = way(stack)[-1].removeprefix("::").removesuffix(":").strip("[]")
-    done = stack.server.run(shlex.join(["python3", "-c", SLOW, address, port(stack), host, "48"]))
+    done = stack.server.run(shlex.join(["python3", "-c", SLOW, *named(stack), "48"]))
     assert done.stdout.strip() == "HTTP/1.1 200 OK", done.stderr
+
+
+@control("head-held")
+@secured
+@bed
+def test_who_never_ends_a_request_is_hung_up_on(stack: Stack) -> None:
+    """Begins a request's head, and waits for longer than anyone takes to send one."""
+    done = stack.server.run(shlex.join(["python3", "-c", HEAD, *named(stack)]))
+    assert done.stdout.strip() == "b''", done.stderr
 
 
 @control("edge-log")

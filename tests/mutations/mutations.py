@@ -326,6 +326,10 @@ MUTATIONS = (
         (CADDYFILE, "buffer_requests\n", "\n"),
     ),
     secured(
+        *("head-held", "the gateway waits for the end of a request", "test_who_never_ends_a_request_is_hung_up_on"),
+        (CADDYFILE, "read_header 10s", "read_header 10m"),
+    ),
+    secured(
         *("edge-log", "the gateway logs headers", "test_the_log_does_not_hold_what_shows_who_someone_is"),
         (CADDYFILE, "request>headers delete", "request>nothing delete"),
     ),
