@@ -48,12 +48,26 @@ def test_all_begin_in_time(runner: Path) -> None:
     assert "not run" not in said
 
 
+def named(said: str) -> set[str]:
+    """Return the scenarios that were not run."""
+    [line] = [line for line in said.splitlines() if line.startswith("== not run, for want of time: ")]
+    return set(line.split(": ")[1].split())
+
+
 def test_what_would_begin_too_late_is_named(runner: Path) -> None:
     code, said = run(runner, "faults", "dev", until=time.time() - 1)
     assert code == 0
     assert "passed" not in said
-    [named] = [line for line in said.splitlines() if line.startswith("== not run, for want of time: ")]
-    assert set(named.split(": ")[1].split()) == {"faults", "dev"}
+    assert named(said) == {"faults", "dev"}
+
+
+def test_what_waits_for_others_may_come_to_be_too_late(runner: Path, fake_docker: Callable[..., None]) -> None:
+    """Two begin, and take longer than there is time; the other two are named, and what the first two say counts."""
+    fake_docker('until [ "$(date +%s)" -ge "$OCWEB_BEGIN_UNTIL" ]; do sleep 0.1; done; echo 1 passed', "molecule")
+    code, said = run(runner, "faults", "rotation", "offline", "remote", until=time.time() + 5)
+    assert code == 0
+    assert said.count("1 passed") == 2
+    assert len(named(said)) == 2
 
 
 def test_an_unknown_scenario_is_refused(runner: Path) -> None:
