@@ -255,7 +255,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
 def done(deploys: Deploys, question: dict[str, Any]) -> dict[str, Any]:
     """Do it; nothing else is at work on the stack."""
-    seconds, check = int(question.get("seconds", 180)), bool(question.get("check", False))
+    seconds, check = int(question.get("seconds", 300)), bool(question.get("check", False))
     if not check:
         deploys.exchange()
     if question["do"] == "up":
