@@ -36,8 +36,11 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def guard(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The guard, started."""
+    # A shell cannot catch a signal that whoever started the tests ignores.
     with subprocess.Popen(
-        ["bash", folder / "start"], env={**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}"}, start_new_session=True
+        ["env", "--default-signal=HUP", "bash", folder / "start"],
+        env={**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}"},
+        start_new_session=True,
     ) as process:
         until(lambda: (folder / "read").exists() and (folder / "resolver").exists() and (folder / "resolver").stat().st_size > 1)
         yield process
