@@ -15,6 +15,7 @@ from ansible.parsing.vault import parse_vaulttext_envelope
 from vault_bed import KEYS, ROOT, Bed, Typing
 
 import key_rules
+import sealed
 import vault_keys
 
 COMMAND = ROOT / "files/vault/vault_keys.py"
@@ -471,6 +472,7 @@ def test_a_password_for_backups_is_one(bed: Bed, value: str, wrong: str) -> None
     code, said = bed.run("--set", "vault_backup_password", given={"vault_backup_password": value})
     assert (code, wrong in said, value in said) == (2, True, False), said
     assert not bed.vault.exists()
+    assert vault_keys.BACKUP_PASSWORD == sealed.SHORTEST
 
 
 def test_a_vault_in_the_clear_with_placeholders_keeps_its_comments_and_what_is_false_is_a_value(bed: Bed) -> None:
