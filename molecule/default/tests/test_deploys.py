@@ -86,3 +86,6 @@ def test_one_by_a_user_needs_no_root(stack: Stack, user: str) -> None:
         "docker ps --filter label=com.docker.compose.project=second --quiet | xargs docker inspect --format {{.Config.User}}"
     )
     assert users.split() == ["1000:1000"] * 5
+    # The same packages make the same layers, so that what another project has built is not built again.
+    layers = "docker image inspect --format '{{json .RootFS.Layers}}' $(docker image ls --quiet 'localhost/%s/llm-proxy')"
+    assert stack.server.check_output(layers % "second") == stack.server.check_output(layers % "ocweb")
