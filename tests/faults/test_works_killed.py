@@ -1,4 +1,4 @@
-"""A backup, restore, rollback, removal or first deploy that dies leaves what serves, and the next run ends what was begun."""
+"""A backup, restore, rollback, renewal, removal or first deploy that dies leaves what serves, and the next run ends what was begun."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -62,6 +62,16 @@ def test_a_rollback_that_is_killed_is_made_good_by_a_deploy(stack: Stack) -> Non
     assert "changed=0 " in deploy(last).stdout
     assert serves(stack)
     assert "comes back" in whole("rollback")
+    assert serves(stack)
+
+
+def test_a_renewal_that_is_killed_is_made_good_by_a_deploy(stack: Stack) -> None:
+    """While what reads the new password is not there to have read it."""
+    running = "docker ps --quiet --filter label=com.docker.compose.service=backend | grep -q ."
+    killed("rotate_secrets", f"! {running}")
+    done = deploy(changes())
+    assert done.returncode == 0, done.stdout
+    stack.refresh()
     assert serves(stack)
 
 

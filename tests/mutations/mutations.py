@@ -193,6 +193,14 @@ MUTATIONS = (
         server=("chmod 755 llm-proxy/keys && chmod 444 llm-proxy/keys/*", "chmod 400 llm-proxy/keys/* && chmod 700 llm-proxy/keys"),
     ),
     Mutation(
+        *(
+            "key-files",
+            "the workspace's owner may put links among the secrets",
+            "test_secrets.py::test_a_secret_can_be_read_only_by_whom_it_is_for",
+        ),
+        server=("chown --reference=backend/home backend/secrets", "chown --reference=backend backend/secrets"),
+    ),
+    Mutation(
         *("key-mount", "the agent mounts the keys", "test_secrets.py::test_only_the_proxy_mounts_the_keys", "backend"),
         {"volumes": ["./llm-proxy/keys:/run/secrets/providers:ro"]},
     ),

@@ -6,6 +6,7 @@ which are ``new`` and which are ``given`` to another owner, and whether that is 
 
 from __future__ import annotations
 
+import os
 import secrets
 import string
 from pathlib import Path
@@ -27,12 +28,15 @@ def main(question: dict[str, Any]) -> dict[str, Any]:
     new, given = [], []
     for one in question["secrets"]:
         path, belongs = Path(one["path"]), (one["owner"], one["group"], int(one["mode"], 8))
-        if not path.exists():
+        handle = secret_file.opened(path)
+        if handle is None:
             new.append(path.name)
             if not question["check"]:
                 secret_file.write(path, made(one["prefix"]), *belongs)
-        elif secret_file.belongs(path) != belongs:
-            given.append(path.name)
-            if not question["check"]:
-                secret_file.give(path, *belongs)
+            continue
+        with os.fdopen(handle, "rb"):
+            if secret_file.belongs(handle) != belongs:
+                given.append(path.name)
+                if not question["check"]:
+                    secret_file.give(handle, *belongs)
     return {"changed": bool(new or given), "new": new, "given": given}

@@ -1,57 +1,58 @@
-"""Replaces secrets that the stack made for itself, and starts anew only what reads them when it starts. Standard library only.
-
-``main`` takes ``check`` (change nothing), ``stack_dir`` (or "auto"), ``project``, ``chosen`` (names, or "all") and ``secrets``: for each
-name its ``path`` in the stack's folder, ``prefix``, and the services that ``restart``. It tells what was ``renewed``, and ``error``
-("" is none).
-"""
+"""Replaces secrets that the stack made for itself, and starts anew only what reads them when it starts."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import secret_file
+from folder import Refusal, Stack, answered
 from inner_secrets import made
 
-SECONDS = 300
 
-
-class StopError(Exception):
-    """What keeps it from going on, in words for the person who started it."""
-
-
-def main(question: dict[str, Any]) -> dict[str, Any]:
-    """Renew what is chosen; where the services do not come back with it, what was there before comes back."""
-    try:
-        folder = Path(question["stack_dir"] if question["stack_dir"] != "auto" else _usual_folder())
-        chosen = {name: one for name, one in question["secrets"].items() if {name, "all"} & set(question["chosen"])}
-        if unknown := set(question["chosen"]) - {*question["secrets"], "all"}:
-            raise StopError(f"There is no secret {', '.join(sorted(unknown))}. Use {', '.join(question['secrets'])}, or all.")
-        if missing := [name for name, one in chosen.items() if not (folder / one["path"]).exists()]:
-            raise StopError(f"There is no {', '.join(missing)} in {folder} on this host. Deploy it first.")
-        if not question["check"]:
-            renew(folder, question["project"], chosen)
-    except (StopError, OSError) as stop:
-        return {"changed": False, "renewed": [], "restarted": [], "error": str(stop)}
-    return {"changed": bool(chosen), "renewed": sorted(chosen), "restarted": services(chosen), "error": ""}
-
-
-def renew(folder: Path, project: str, chosen: dict[str, Any]) -> None:
+def renew(stack: Stack, chosen: dict[str, Any], seconds: int) -> None:
     """Put new secrets in place and see that the stack is well with them.
 
     Raises:
-        StopError: it is not; the old secrets are in place again.
+        Refusal: it is not, after ``seconds``; the old secrets are in place again.
     """
-    before = {name: (folder / one["path"]).read_text(encoding="ascii") for name, one in chosen.items()}
-    for one in chosen.values():
-        put(folder / one["path"], made(one["prefix"]))
-    if not started(folder, project, services(chosen)):
-        for name, one in chosen.items():
-            put(folder / one["path"], before[name])
-        started(folder, project, services(chosen))
-        raise StopError("The services did not become healthy with new secrets, and have the old ones again. See docker compose logs.")
+    before = {name: seen(stack, one)[0] for name, one in chosen.items()}
+    if reason := replaced(stack, chosen, {name: made(one["prefix"]) for name, one in chosen.items()}, seconds):
+        again = replaced(stack, chosen, before, seconds)
+        end = f", and are not healthy either: {again}" if again else ""
+        raise Refusal(f"Not healthy with new secrets: {reason}. The services have the old ones again{end}.", changed=bool(again))
+
+
+def replaced(stack: Stack, chosen: dict[str, Any], secrets: dict[str, str], seconds: int) -> str:
+    """Put secrets in place, for the same users as the ones before, and return which services are not healthy then.
+
+    What reads one when it starts is stopped before, so that after a run that was killed a deploy starts it, with the new one.
+    """
+    names, unwell = services(chosen), ""
+    if names:
+        stack.compose("stop", "--timeout", "5", *names, timeout=None)
+    try:
+        for name, secret in secrets.items():
+            secret_file.write(stack.path / chosen[name]["path"], secret, *seen(stack, chosen[name])[1])
+    finally:
+        if names:
+            unwell = stack.up(seconds)
+    return unwell
+
+
+def seen(stack: Stack, one: dict[str, Any]) -> tuple[str, tuple[int, int, int]]:
+    """Return a secret that is in place, and its owner, group and mode.
+
+    Raises:
+        Refusal: there is none.
+    """
+    handle = secret_file.opened(stack.path / one["path"])
+    if handle is None:
+        raise Refusal(f"There is no {Path(one['path']).name} in {stack.path} on this host. Deploy it first.")
+    with os.fdopen(handle, encoding="ascii") as file:
+        return file.read(), secret_file.belongs(handle)
 
 
 def services(chosen: dict[str, Any]) -> list[str]:
@@ -59,22 +60,26 @@ def services(chosen: dict[str, Any]) -> list[str]:
     return sorted({service for one in chosen.values() for service in one["restart"]})
 
 
-def put(path: Path, secret: str) -> None:
-    """Put a secret in place, for the same users as the one before."""
-    secret_file.write(path, secret, *secret_file.belongs(path))
+def answer(question: dict[str, Any]) -> dict[str, Any]:
+    """Renew, of the ``secrets`` of the stack in ``stack_dir`` of ``project``, those that are ``chosen`` (names, or "all").
+
+    Of each secret is known: ``path`` in the stack's folder, ``prefix``, and the services to ``restart``. With ``check`` nothing changes.
+    """
+    stack = Stack(question["stack_dir"], question["project"])
+    if unknown := set(question["chosen"]) - {*question["secrets"], "all"}:
+        raise Refusal(f"There is no secret {', '.join(sorted(unknown))}. Use {', '.join(question['secrets'])}, or all.")
+    stack.need()
+    chosen = {name: one for name, one in question["secrets"].items() if {name, "all"} & set(question["chosen"])}
+    with contextlib.nullcontext() if question["check"] else stack.alone():
+        for one in chosen.values():
+            seen(stack, one)
+        if not question["check"]:
+            renew(stack, chosen, int(question["seconds"]))
+    done = "Would be renewed" if question["check"] else "Renewed"
+    anew = ", ".join(services(chosen)) or "nothing"
+    return {"changed": bool(chosen), "lines": [f"{done}: {', '.join(sorted(chosen))}; started anew: {anew}"]}
 
 
-def started(folder: Path, project: str, names: list[str]) -> bool:
-    """Start services anew, and tell whether all of them became healthy."""
-    if not names:
-        return True
-    compose = ["docker", "compose", "--project-name", project]
-    up = [*compose, "up", "--detach", "--no-deps", "--force-recreate", "--no-build", "--wait", "--wait-timeout", str(SECONDS // 2), *names]
-    try:
-        return subprocess.run(up, cwd=folder, capture_output=True, timeout=SECONDS, check=False).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-
-
-def _usual_folder() -> str:
-    return "/opt/ocweb" if os.getuid() == 0 else str(Path.home() / ".local/share/ocweb")
+def main(question: dict[str, Any]) -> dict[str, Any]:
+    """Return what came of it, and ``error``."""
+    return answered(answer, question)
