@@ -25,6 +25,8 @@ tar --create --file changed manifest.json sessions; {GPG} --symmetric --output "
 def backup(stack: Stack, session: str) -> Iterator[str]:
     """The path of a backup on the server, made while the stack runs, with its workspace."""
     stack.server.check_output("echo work >/root/workspace/work.txt && ln -s /etc/shadow /opt/ocweb/backend/home/link")
+    # As Go leaves its modules.
+    stack.server.check_output("cd /root/workspace && mkdir -p go/pkg && touch go/pkg/main.go && chmod 555 go/pkg")
     started = stack.server.check_output("docker inspect --format '{{.Id}} {{.State.StartedAt}}' $(docker ps --quiet)")
     done = play("backup", {"stack_backup_workspace": True})
     assert done.code == 0, done.said
@@ -33,7 +35,8 @@ def backup(stack: Stack, session: str) -> Iterator[str]:
     assert stack.server.check_output("docker inspect --format '{{.Id}} {{.State.StartedAt}}' $(docker ps --quiet)") == started
     stack.server.check_output("umask 077; printf %s >/run/password", PASSWORD)
     yield str(stack.server.check_output("ls /var/backups/ocweb/ocweb-*.tar.gpg"))
-    stack.server.check_output("rm -rf /var/backups/ocweb /run/password /root/workspace/work.txt /root/.gnupg /opt/ocweb/backend/home/link")
+    stack.server.check_output("rm -rf /var/backups/ocweb /run/password /root/.gnupg /opt/ocweb/backend/home/link")
+    stack.server.check_output("rm -r /root/workspace/work.txt /root/workspace/go")
 
 
 def test_it_holds_sessions_and_configuration_and_no_secret(stack: Stack, backup: str) -> None:
@@ -102,6 +105,7 @@ def test_it_comes_back_elsewhere_and_can_be_used(stack: Stack, backup: str, sess
     assert set(owners) <= {"0", "1234"}
     assert stack.server.check_output("stat --format %u /opt/elsewhere/backend/home/.local/share/opencode/opencode.db") == "1234"
     assert stack.server.check_output("cat /srv/elsewhere/work.txt") == "work"
+    assert stack.server.check_output("cd /srv/elsewhere/go && stat --format %a pkg pkg/main.go").split() == ["555", "644"]
     assert stack.server.check_output("ls -d /opt/elsewhere/backend/home.before-*")
 
 

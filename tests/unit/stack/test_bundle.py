@@ -81,10 +81,13 @@ def test_of_a_repository_what_git_tracks_is_bundled(project: Path) -> None:
 
 
 def test_without_a_repository_all_but_what_is_made_is_bundled(project: Path) -> None:
-    for name in (".venv/bin/python", "dist/a.tar", "bundle/manifest.json", "roles/__pycache__/x.pyc"):
+    for name in (".venv/bin/python", "dist/a.tar", "bundle/manifest.json", "roles/__pycache__/x.pyc", "inventories/mine/vault.yml"):
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).touch()
     assert bundle.project_files(project) == ["galaxy.yml", "roles/one.yml"]
+    (project / "inventories/example").mkdir()
+    (project / "inventories/example/hosts.yml").touch()
+    assert bundle.project_files(project) == ["galaxy.yml", "inventories/example/hosts.yml", "roles/one.yml"]
 
 
 def test_the_version_is_that_of_the_collection_as_it_was_installed_too(project: Path) -> None:

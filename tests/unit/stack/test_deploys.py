@@ -3,8 +3,10 @@
 import errno
 import json
 import os
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -134,6 +136,116 @@ def test_a_stack_that_cannot_be_worked_on_is_refused(root: Path, fake_docker: Fa
     fake_docker(engine)
     with pytest.raises(Refusal, match=words):
         deploys.answer({"do": "roll_back", "stack_dir": str(root), "project": project})
+
+
+class Home:
+    """The agent's home: what `Sessions` is asked is answered from here, and kept in `asked`."""
+
+    def __init__(self) -> None:
+        self.format_now: list[str] = []
+        self.size = b"1"
+        self.asked: list[tuple[str, ...]] = []
+        self.broken = ""
+
+    def format(self) -> list[str]:
+        return self.format_now
+
+    def ask(self, *words: str, stdin: object = None, stdout: IO[bytes] | None = None) -> bytes:
+        self.asked.append(words)
+        if words[0] == self.broken:
+            raise RuntimeError("database is locked")
+        if words[0] == "copy" and stdout:
+            stdout.write(b"copied")
+        return {"put": b"20261128T000000Z\n", "size": self.size}.get(words[0], b"")
+
+
+class Engine(Stack):
+    """An engine that has all images, and on which services are as unwell as `unwell` says, one start after the other."""
+
+    unwell: list[str]
+    stopped = 0
+
+    def missing(self, images: Iterable[str]) -> list[str]:
+        return []
+
+    def model(self, file: Path | None = None) -> dict[str, Any]:
+        return {"services": {"llm-proxy": {"image": "localhost/ocweb/llm-proxy:1"}}}
+
+    def compose(self, *arguments: str, file: Path | None = None, timeout: float | None = 60) -> subprocess.CompletedProcess[str]:
+        self.stopped += arguments[0] == "stop"
+        return subprocess.CompletedProcess(arguments, 0, "", "")
+
+    def up(self, seconds: int, recreate: bool = False, hurry: bool = True) -> str:
+        return self.unwell.pop(0)
+
+
+Kept = tuple[deploys.Deploys, Home, Engine]
+
+
+@pytest.fixture
+def kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
+    """Two deploys that are kept, of formats 1 and 1, and the database from before the last one."""
+    home, engine = Home(), Engine(str(root), "ocweb")
+    engine.unwell = []
+    monkeypatch.setattr(deploys.Deploys, "sessions", lambda *_: home)
+    for name, text in (("previous", "one"), ("deployed", "two")):
+        (root / "gateway/config/Caddyfile").write_text(text, encoding="utf-8")
+        (root / name).mkdir()
+        deploys.put(deploys.configuration(root), root / name)
+        images = {"llm-proxy": "localhost/ocweb/llm-proxy:1"}
+        (root / name / "deploy.json").write_text(json.dumps({"at": name, "images": images, "format": ["1"]}), encoding="utf-8")
+    (root / "previous/opencode.db").write_bytes(b"from before")
+    return deploys.Deploys(engine), home, engine
+
+
+def test_a_copy_from_before_an_upgrade_is_not_replaced_by_what_a_killed_one_left(kept: Kept, root: Path) -> None:
+    record, home, _ = kept
+    home.format_now = ["1"]
+    assert record.before()
+    assert (root / "deployed/opencode.db").read_bytes() == b"copied"
+    (root / "deployed/opencode.db").write_bytes(b"in the format of before")
+    home.format_now = ["1", "2"]
+    assert not record.before()
+    assert (root / "deployed/opencode.db").read_bytes() == b"in the format of before"
+    # An upgrade that failed and came back has left a copy that is no longer of use.
+    home.format_now = ["1"]
+    assert record.before()
+    assert (root / "deployed/opencode.db").read_bytes() == b"copied"
+
+
+def test_sessions_that_cannot_be_copied_keep_what_changes_them_from_starting(kept: Kept) -> None:
+    record, home, _ = kept
+    home.format_now, home.broken = ["1"], "copy"
+    with pytest.raises(Refusal, match="cannot be copied before: database is locked"):
+        record.before()
+    home.broken, home.size = "", b"9" * 30
+    with pytest.raises(Refusal, match="has no room for a copy of the sessions"):
+        record.before()
+
+
+def test_a_deploy_whose_sessions_cannot_be_read_is_kept_with_the_format_that_was_known(kept: Kept, root: Path) -> None:
+    record, _, _ = kept
+    (root / "gateway/config/Caddyfile").write_text("three", encoding="utf-8")
+    assert record.keep()
+    assert json.loads((root / "deployed/deploy.json").read_text(encoding="utf-8"))["format"] == ["1"]
+
+
+def test_a_rollback_that_does_not_get_healthy_brings_todays_sessions_back(kept: Kept, root: Path) -> None:
+    record, home, engine = kept
+    home.format_now, engine.unwell = ["1", "2"], ["backend", ""]
+    with pytest.raises(Refusal, match=r"What ran before is back and healthy\."):
+        record.roll_back(1, restore_sessions=True, check=False)
+    assert home.asked == [("put",), ("take_back", "20261128T000000Z")]
+    assert engine.stopped == 2
+    assert (root / "gateway/config/Caddyfile").read_text(encoding="utf-8") == "two"
+
+
+def test_a_rollback_whose_sessions_cannot_be_put_back_goes_back_without_them(kept: Kept) -> None:
+    record, home, engine = kept
+    home.format_now, home.broken, engine.unwell = ["1", "2"], "put", [""]
+    with pytest.raises(Refusal, match=r"its sessions cannot be put back: database is locked\)\. What ran before is back and healthy"):
+        record.roll_back(1, restore_sessions=True, check=False)
+    assert home.asked == [("put",)]
 
 
 def test_one_program_at_a_time_works_on_a_stack(root: Path) -> None:

@@ -1,11 +1,19 @@
-"""What a restore refuses before it looks into a backup."""
+"""What a restore refuses before it looks into a backup, and what it leaves where services do not get healthy with it."""
 
+import json
+import os
+import subprocess
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import folder
 import restore
-from folder import Refusal
+from folder import Refusal, Stack
+
+HOST = Path(folder.__file__).parent
 
 
 @pytest.mark.parametrize(
@@ -24,3 +32,71 @@ def test_a_file_that_is_not_there_and_the_last_ones_that_are(tmp_path: Path, the
         restore.answer({**question, "workspace": False})
     assert str(refused.value).startswith(f"stack_restore_file: {file} is not a file on this host.")
     assert str(refused.value).endswith(words)
+
+
+def test_where_services_are_not_healthy_with_it_all_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work, home, file = tmp_path / "work", tmp_path / "backend/home", tmp_path / "a.tar.gpg"
+    work.mkdir()
+    home.mkdir(parents=True)
+    (home / "today").touch()
+    file.touch()
+    unwell = ["backend", ""]
+
+    class Engine(Stack):
+        def need(self) -> None:
+            pass
+
+        def compose(self, *arguments: str, file: Path | None = None, timeout: float | None = 60) -> subprocess.CompletedProcess[str]:
+            return subprocess.CompletedProcess(arguments, 0, "", "")
+
+        def up(self, seconds: int, recreate: bool = False, hurry: bool = True) -> str:
+            return unwell.pop(0)
+
+    def unpack(fresh: Path, *_: object) -> None:
+        (fresh / "then").touch()
+        (work / "then").mkdir()
+
+    manifest = {"at": "then", "project": "ocweb"}
+    fakes: dict[str, Any] = {
+        "Stack": Engine,
+        "need_gpg": lambda dry: [],
+        "read_back": lambda *_: (manifest, "digest"),
+        "check": lambda *_: None,
+        "mounted_workspace": lambda _: str(work),
+        "sessions_of": lambda _, fresh, *extra: fresh,
+        "unpack": unpack,
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(restore, name, fake)
+    question = {"stack_dir": str(tmp_path), "project": "ocweb", "password": "a password of tests", "file": str(file), "check": False}
+    with pytest.raises(Refusal, match=r"Not healthy with the restored sessions: backend\. Those of before are back"):
+        restore.answer({**question, "workspace": True, "seconds": 1})
+    assert os.listdir(home) == ["today"]
+    assert os.listdir(home.parent) == ["home"]
+    assert os.listdir(work) == []
+
+
+def test_a_user_removes_what_not_even_its_owner_may_write_to() -> None:
+    """As Go leaves its modules. Root may always, so that somebody else is asked to."""
+    user = 65534 if os.geteuid() == 0 else os.geteuid()
+    source = "from pathlib import Path\nimport folder\n\ndef main(question):\n    folder.remove(Path(question))\n    return {}\n"
+    modules = {"folder": (HOST / "folder.py").read_text(encoding="utf-8"), "removing": source}
+    with tempfile.TemporaryDirectory() as place:
+        module = Path(place, "home/go/pkg")
+        module.mkdir(parents=True)
+        (module / "main.go").touch()
+        (module / "away").symlink_to("/")
+        for path in (module / "main.go", module, module.parent, module.parent.parent, Path(place)):
+            os.chown(path, user, -1)
+            path.chmod(0o755 if path == Path(place) else 0o444 if path.is_file() else 0o555)
+        done = subprocess.run(
+            ["python3", "-c", (HOST / "run.py").read_text(encoding="utf-8")],
+            input=json.dumps({"modules": modules, "question": f"{place}/home"}),
+            capture_output=True,
+            text=True,
+            check=False,
+            user=user if os.geteuid() == 0 else None,
+            cwd="/",
+        )
+        assert done.returncode == 0, done.stderr
+        assert os.listdir(place) == []

@@ -1,12 +1,16 @@
 """What a backup takes from the agent's home, which the agent may have prepared for it."""
 
+import contextlib
 import io
 import json
 import os
 import sqlite3
+import stat
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +92,94 @@ def test_a_database_in_use_is_packed_whole_and_comes_back(
     assert os.readlink(fresh / "shadow") == "/etc/shadow"
 
 
+def test_folders_that_nobody_may_write_to_and_what_a_group_may_come_back(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = home / "go/pkg/mod/example.org"
+    (module / "inner").mkdir(parents=True)
+    (module / "inner/main.go").write_text("package main", encoding="utf-8")
+    (module / "inner/main.go").chmod(0o664)
+    for folder, mode in ((module / "inner", 0o555), (module, 0o555), (home / "go", 0o2775)):
+        os.utime(folder, (1_700_000_000, 1_700_000_000))
+        folder.chmod(mode)
+    archive = packed(monkeypatch)
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    extracted = []
+    real = tarfile.TarFile.extract
+
+    def extract(archive: tarfile.TarFile, entry: tarfile.TarInfo, path: Path, **options: Any) -> None:
+        # Root may write anywhere; what may be written to by others is to be seen at that time.
+        real(archive, entry, path, **options)
+        extracted.append((entry.name, stat.S_IMODE((path / entry.name).lstat().st_mode)))
+
+    monkeypatch.setattr(tarfile.TarFile, "extract", extract)
+    monkeypatch.setattr(sessions, "HOME", fresh)
+    monkeypatch.setattr(sys, "stdin", Streams(archive))
+    sessions.unpack()
+    assert all(mode & stat.S_IWUSR for name, mode in extracted if (fresh / name).is_dir() and not (fresh / name).is_symlink())
+    found = {name: stat.S_IMODE((fresh / name).stat().st_mode) for name in ("go", "go/pkg/mod/example.org", "go/pkg/mod/example.org/inner")}
+    assert list(found.values()) == [0o2775, 0o555, 0o555]
+    assert stat.S_IMODE((fresh / "go/pkg/mod/example.org/inner/main.go").stat().st_mode) == 0o664
+    assert (fresh / "go").stat().st_mtime == 1_700_000_000
+
+
+def test_a_file_that_goes_while_it_is_packed_is_left_out(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = tarfile.TarFile.gettarinfo
+
+    def gone(archive: tarfile.TarFile, path: str, name: str) -> tarfile.TarInfo:
+        entry = real(archive, path, name)
+        if path.endswith("/notes"):
+            Path(path).unlink()
+        return entry
+
+    monkeypatch.setattr(tarfile.TarFile, "gettarinfo", gone)
+    with tarfile.open(fileobj=io.BytesIO(packed(monkeypatch))) as archive:
+        names = archive.getnames()
+    assert "sessions/notes" not in names
+    assert "sessions/shadow" in names
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE VIEW migration AS WITH RECURSIVE c(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM c) SELECT id FROM c",
+        "CREATE TABLE other (id TEXT)",
+    ],
+)
+def test_what_is_no_table_of_changes_is_not_read(home: Path, statement: str) -> None:
+    with contextlib.closing(sqlite3.connect(home / sessions.DATABASE)) as database:
+        database.execute(statement)
+        database.commit()
+    assert sessions.changes(home / sessions.DATABASE) == []
+
+
+def test_changes_without_end_are_read_to_one(home: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MOST_CHANGES", 1)
+    assert len(sessions.changes(home / sessions.DATABASE)) == 1
+    monkeypatch.setattr(sessions, "SECONDS_FOR_CHANGES", 0)
+    database.execute(
+        "WITH RECURSIVE c(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM c LIMIT 200000) INSERT INTO migration SELECT id, 0 FROM c"
+    )
+    database.commit()
+    monkeypatch.setattr(sessions, "MOST_CHANGES", 10**9)
+    with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+        sessions.changes(home / sessions.DATABASE)
+
+
+def test_a_database_that_cannot_be_read_has_no_format(tmp_path: Path, fake_docker: Callable[..., None]) -> None:
+    fake_docker("echo sqlite3.DatabaseError: database disk image is malformed >&2; exit 1")
+    assert sessions.Sessions(tmp_path, "image", "").format() == []
+    fake_docker("""echo '["1_one"]'""")
+    assert sessions.Sessions(tmp_path, "image", "").format() == ["1_one"]
+
+
+def test_what_works_in_the_home_is_confined(tmp_path: Path) -> None:
+    command = sessions.Sessions(tmp_path, "image", "").command
+    limits = {"--network=none", "--read-only", "--cap-drop=ALL", "--memory=512m", "--memory-swap=512m", "--log-driver=none"}
+    assert limits <= set(command[: command.index("image")])
+
+
 def test_a_format_is_read_from_a_database_alone(home: Path) -> None:
     path = home / sessions.DATABASE
     assert sessions.changes(path) == []
@@ -109,3 +201,7 @@ def test_a_database_that_is_put_back_keeps_the_one_that_was_there(
     assert sessions.changes(home / sessions.DATABASE) == ["1_one", "2_two"]
     aside = [path for path in (home / sessions.DATABASE).parent.iterdir() if path.name.endswith("Z")]
     assert [sessions.changes(path) for path in aside] == [["1_one", "2_two", "3_three"]]
+    assert out.buffer.getvalue().endswith(aside[0].name.removeprefix("opencode.db.").encode() + b"\n")
+    sessions.take_back(aside[0].name.removeprefix("opencode.db."))
+    assert sessions.changes(home / sessions.DATABASE) == ["1_one", "2_two", "3_three"]
+    assert os.listdir((home / sessions.DATABASE).parent) == ["opencode.db"]

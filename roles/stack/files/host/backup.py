@@ -25,9 +25,18 @@ def backup_folder(choice: str) -> Path:
 
 
 def mounted_workspace(stack: Stack) -> str:
-    """Return the folder on the host that the agent works in."""
+    """Return the folder on the host that the agent works in.
+
+    Raises:
+        Refusal: Compose does not say which that is.
+    """
     volumes = stack.model().get("services", {}).get("backend", {}).get("volumes", [])
-    return next((str(one["source"]) for one in volumes if one.get("target") == "/workspace"), "")
+    for one in volumes:
+        if one.get("target") == "/workspace":
+            return str(one["source"])
+    raise Refusal(
+        f"Compose does not say from {stack.description} where the workspace is. Nothing was changed: deploy with site.yml, and try again."
+    )
 
 
 def sessions_of(stack: Stack, home: Path, *extra: str) -> Sessions:
@@ -63,10 +72,14 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     stack.need()
     dry = bool(question["check"])
     lines = need_gpg(dry)
-    workspace = mounted_workspace(stack) if question["workspace"] else ""
+    mounted = mounted_workspace(stack)
+    workspace = mounted if question["workspace"] else ""
     home = stack.path / "backend/home"
     sessions = sessions_of(stack, home, *([f"{workspace}:/workspace:ro"] if workspace else []))
     folder = backup_folder(str(question["folder"]))
+    for place, why in ((stack.path, "goes with the stack"), (mounted, "is the agent's to change")):
+        if Path(place).resolve() in (folder.resolve(), *folder.resolve().parents):
+            raise Refusal(f"stack_backup_dir: {folder} lies in {place}, and what is there {why}. Name a folder elsewhere.")
     total = size(str(home), *([workspace] if workspace else []))
     if total > free(folder):
         raise Refusal(

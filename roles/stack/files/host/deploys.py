@@ -66,6 +66,7 @@ class Deploys:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.deployed, self.previous = (stack.path / name for name in RECORDS)
+        self.aside = ""
 
     def images(self, file: Path) -> dict[str, str]:
         """Return each service's image in a description."""
@@ -74,6 +75,10 @@ class Deploys:
     def sessions(self, image: str) -> Sessions:
         """Return the agent's home, worked on with this image of the proxy."""
         return Sessions(self.stack.path / "backend/home", image, source("sessions"))
+
+    def of_record(self, record: Path) -> Sessions:
+        """Return the agent's home, worked on with the image of a deploy that is kept."""
+        return self.sessions(read(record / "deploy.json")["images"]["llm-proxy"])
 
     def keep(self) -> bool:
         """Take what runs, and is healthy, for the last good deploy; what was that becomes the one before. Return whether it was another."""
@@ -102,7 +107,8 @@ class Deploys:
         record = {
             "at": now(),
             "images": images,
-            "format": self.sessions(images["llm-proxy"]).format(),
+            # Of sessions that cannot be read, or are not there yet, what was known last.
+            "format": self.sessions(images["llm-proxy"]).format() or read(self.deployed / "deploy.json").get("format", []),
             "keys": sorted(key_names(self.stack.path)),
         }
         write(folder / "deploy.json", json.dumps(record, indent=1).encode(), 0o600)
@@ -110,33 +116,50 @@ class Deploys:
     def before(self) -> bool:
         """Keep a copy of the sessions' database beside the last good deploy, before another OpenCode may change its format."""
         image = read(self.deployed / "deploy.json").get("images", {}).get("llm-proxy", "")
-        home = self.stack.path / "backend/home"
         if not image or self.stack.missing([image]) or not self.sessions(image).format():
             return False
-        if (home / DATABASE).lstat().st_size > shutil.disk_usage(self.stack.path).free // 2:
-            raise Refusal(f"{self.stack.path} has no room for a copy of the sessions, which a new OpenCode may change. Free some space.")
         copy = self.deployed / Path(DATABASE).name
+        if copy.exists() and self.newer_format(self.deployed):
+            # Of a deploy that was killed after it had changed them: there is no other copy.
+            return False
         fresh = copy.with_name(f".{copy.name}.new")
         fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            self.sessions(image).ask("copy", stdout=file)
+        try:
+            # As it is seen from inside: links of the agent's lead elsewhere from here.
+            if int(self.sessions(image).ask("size")) > shutil.disk_usage(self.stack.path).free // 2:
+                raise Refusal(
+                    f"{self.stack.path} has no room for a copy of the sessions, which a new OpenCode may change. Free some space."
+                )
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                self.sessions(image).ask("copy", stdout=file)
+        except RuntimeError as error:
+            raise Refusal(f"The sessions, which a new OpenCode may change, cannot be copied before: {error}.") from error
         fresh.replace(copy)
         return True
 
     def newer_format(self, record: Path) -> list[str]:
         """Return the changes that the sessions' format went through since a deploy that is kept."""
-        kept = read(record / "deploy.json")
-        return sorted(set(self.sessions(kept["images"]["llm-proxy"]).format()) - set(kept.get("format", [])))
+        return sorted(set(self.of_record(record).format()) - set(read(record / "deploy.json").get("format", [])))
 
-    def switch(self, record: Path, seconds: int, recreate: bool = False, restore_sessions: bool = False) -> str:
-        """Make a kept deploy the one that runs; return which services are not healthy then, "" if all are."""
+    def switch(self, record: Path, seconds: int, recreate: bool = False, restore_sessions: bool = False, aside: str = "") -> str:
+        """Make a kept deploy the one that runs; return which services are not healthy then, "" if all are.
+
+        With ``restore_sessions`` the sessions are those that are kept with it; ``self.aside`` names those that were there, and to name
+        them as ``aside`` brings them back.
+        """
         if self.stack.model().get("networks") != self.stack.model(record / "compose.yml").get("networks"):
             self.stack.compose("down", "--remove-orphans", "--timeout", "5", timeout=None)
         put(configuration(record), self.stack.path)
-        if restore_sessions:
+        if restore_sessions or aside:
             self.stack.compose("stop", "--timeout", "5", "backend", timeout=None)
-            with (record / Path(DATABASE).name).open("rb") as copy:
-                self.sessions(read(record / "deploy.json")["images"]["llm-proxy"]).ask("put", stdin=copy)
+        try:
+            if restore_sessions:
+                with (record / Path(DATABASE).name).open("rb") as copy:
+                    self.aside = self.of_record(record).ask("put", stdin=copy).decode().strip()
+            if aside:
+                self.of_record(record).ask("take_back", aside)
+        except RuntimeError as error:
+            return f"backend (its sessions cannot be put back: {error})"
         return self.stack.up(seconds, recreate)
 
     def up(self, seconds: int) -> dict[str, Any]:
@@ -205,7 +228,7 @@ class Deploys:
             return lines
         unwell = self.switch(target, seconds, restore_sessions=bool(newer))
         if unwell:
-            back = self.switch(self.deployed, seconds) if target == self.previous else unwell
+            back = self.switch(self.deployed, seconds, aside=self.aside) if target == self.previous else unwell
             raise Refusal(
                 f"The deploy of {record['at']} did not become healthy within {seconds} seconds (stack_start_timeout): {unwell}. "
                 + ("What ran before is back and healthy." if not back else f"What ran before is not healthy either: {back}."),

@@ -110,11 +110,22 @@ def clear(path: Path, last: tuple[str, ...] = ()) -> None:
         for name in sorted(os.listdir(folder), key=lambda name: name in last):
             if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
                 # By the descriptor, since the path may lead elsewhere by now.
-                shutil.rmtree(f"/proc/self/fd/{folder}/{name}")
+                remove(Path(f"/proc/self/fd/{folder}/{name}"))
             else:
                 os.unlink(name, dir_fd=folder)
     finally:
         os.close(folder)
+
+
+def remove(path: Path) -> None:
+    """Remove a folder with what it holds, also what its owner may not write to, as Go leaves its modules: only root may always."""
+    if os.geteuid():
+        path.chmod(0o700)
+        for folder, inner, _ in os.walk(path):
+            for name in inner:
+                if not os.path.islink(os.path.join(folder, name)):
+                    os.chmod(os.path.join(folder, name), 0o700)
+    shutil.rmtree(path)
 
 
 def now() -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import Any
 
 from backup import free, mounted_workspace, sessions_of
 from deploys import Deploys
-from folder import Refusal, Stack, answered, clear, read
+from folder import Refusal, Stack, answered, clear, read, remove
 from sealed import check_password, need_gpg, opened, read_back
 from sessions import Sessions
 
@@ -119,7 +118,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         owner = home.stat()
         # Of one that was killed on its way.
         for left in home.parent.glob("home.[0-9]*Z"):
-            shutil.rmtree(left)
+            remove(left)
         fresh.mkdir(mode=0o700)
         try:
             os.chown(fresh, owner.st_uid, owner.st_gid)
@@ -130,12 +129,14 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
             fresh.rename(home)
         finally:
             if fresh.exists():
-                shutil.rmtree(fresh)
+                remove(fresh)
         if unwell := stack.up(int(question["seconds"])):
             stack.compose("stop", "--timeout", "5", "backend", timeout=None)
             home.rename(fresh)
             aside.rename(home)
-            shutil.rmtree(fresh)
+            remove(fresh)
+            if workspace:
+                clear(Path(workspace))
             again = stack.up(int(question["seconds"]))
             end = f", and not healthy either: {again}" if again else ""
             raise Refusal(f"Not healthy with the restored sessions: {unwell}. Those of before are back{end}.", changed=True)

@@ -36,6 +36,9 @@ LEFT_OUT = (
     ".ssh",
 )
 SMALL = 64 * 2**20
+# More changes than OpenCode's format will have, and longer than it takes to read them, in seconds: the agent may have written them.
+MOST_CHANGES = 10_000
+SECONDS_FOR_CHANGES = 20
 NAME = re.compile(r"[\w.-]{1,100}")
 
 
@@ -51,6 +54,10 @@ class Sessions:
             "--security-opt=no-new-privileges",
             "--pids-limit=64",
             "--tmpfs=/tmp",
+            "--memory=512m",
+            "--memory-swap=512m",
+            # What it prints is a whole home, which the engine would keep in a file beside.
+            "--log-driver=none",
         )
         mounts = [word for mount in (f"{home}:{HOME}", *extra) for word in ("--volume", mount)]
         user = f"--user={owner.st_uid}:{owner.st_gid}"
@@ -75,8 +82,14 @@ class Sessions:
         return said or b""
 
     def format(self) -> list[str]:
-        """Return the names of the format's changes, as far as the database has gone through them; [] where there is no database yet."""
-        return list(json.loads(self.ask("format")))
+        """Return the names of the format's changes, as far as the database has gone through them.
+
+        [] where there is no database yet, or none that can be read: what is damaged is not to keep from coming back what is whole.
+        """
+        try:
+            return list(json.loads(self.ask("format")))
+        except RuntimeError:
+            return []
 
 
 def is_database(path: Path) -> bool:
@@ -101,9 +114,13 @@ def changes(path: Path) -> list[str]:
     """Return the names of the format's changes that a database has gone through."""
     if not is_database(path):
         return []
-    with contextlib.closing(sqlite3.connect(path, timeout=30)) as database:
-        known = database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'migration'").fetchone()[0]
-        names = [str(row[0]) for row in database.execute("SELECT id FROM migration")] if known else []
+    end = time.monotonic() + SECONDS_FOR_CHANGES
+    with contextlib.closing(sqlite3.connect(path, timeout=SECONDS_FOR_CHANGES)) as database:
+        database.set_progress_handler(lambda: time.monotonic() > end, 100_000)
+        # A view could go on for ever.
+        known = database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'migration' AND type = 'table'").fetchone()[0]
+        rows = database.execute("SELECT substr(id, 1, 200) FROM migration LIMIT ?", (MOST_CHANGES,)) if known else []
+        names = [str(row[0]) for row in rows]
     # They are shown to people, and the agent may have written them.
     return sorted(name if NAME.fullmatch(name) else "one with an odd name" for name in names)
 
@@ -120,7 +137,10 @@ def copy_out() -> None:
 
 
 def put_back() -> None:
-    """Take a database from standard input in place of the one that there is, which is kept beside it. Nothing else may be using it."""
+    """Take a database from standard input in place of the one that there is. Nothing else may be using it.
+
+    The one that there is stays beside it, with the time in its name, which is printed.
+    """
     path = HOME / DATABASE
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
@@ -132,20 +152,31 @@ def put_back() -> None:
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + end).rename(path.with_name(f"{path.name}.{aside}{end}"))
     fresh.rename(path)
+    print(aside)
+
+
+def take_back(aside: str) -> None:
+    """Put the database that ``put_back`` kept into its place again."""
+    path = HOME / DATABASE
+    for end in ("-wal", "-shm", ""):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(f"{path.name}.{aside}{end}").rename(path.with_name(path.name + end))
 
 
 def add(archive: tarfile.TarFile, path: Path, name: str) -> None:
     """Add one file, folder or link, never what a link leads to. One that goes meanwhile is left out."""
     try:
         entry = archive.gettarinfo(str(path), name)
+        if entry is None or not (entry.isreg() or entry.islnk()):
+            if entry is not None and (entry.isdir() or entry.issym()):
+                archive.addfile(entry)
+            return
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return
-    if entry is None or not (entry.isreg() or entry.islnk()):
-        if entry is not None and (entry.isdir() or entry.issym()):
-            archive.addfile(entry)
-        return
     entry.type, entry.linkname = tarfile.REGTYPE, ""
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+    with open(handle, "rb") as file:
         entry.size = os.fstat(file.fileno()).st_size
         if entry.size > SMALL:
             archive.addfile(entry, file)
@@ -199,6 +230,7 @@ def walk(archive: tarfile.TarFile, root: Path, prefix: str) -> None:
 def unpack() -> None:
     """Take an archive from standard input: the home goes to the home here, the workspace to /workspace if there is one."""
     places: dict[str, Any] = {"sessions": HOME, "workspace": Path("/workspace")}
+    folders = []
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|", bufsize=2**20) as archive:
         for entry in archive:
             first, _, rest = entry.name.partition("/")
@@ -206,14 +238,29 @@ def unpack() -> None:
             if root is None or not root.is_dir() or not rest:
                 continue
             entry.name = rest
-            archive.extract(entry, root, set_attrs=True, filter="tar")
+            archive.extract(entry, root, set_attrs=not entry.isdir(), filter=with_its_mode)
+            if entry.isdir():
+                folders.append((root / rest, entry))
     while sys.stdin.buffer.read(2**20):
         pass
+    # At the end, and what lies deeper first: not even their owner may write to some, and each file changes its folder's time.
+    for folder, entry in reversed(folders):
+        folder.chmod(entry.mode & 0o3777)
+        os.utime(folder, (entry.mtime, entry.mtime))
+
+
+def with_its_mode(entry: tarfile.TarInfo, root: str) -> tarfile.TarInfo:
+    """Let nothing out of ``root``, as tarfile does, but leave a group what it may do."""
+    return tarfile.tar_filter(entry, root).replace(mode=entry.mode & 0o777, deep=False)
 
 
 if __name__ == "__main__":
     action = sys.argv[1]
     if action == "format":
         print(json.dumps(changes(HOME / DATABASE)))
+    elif action == "size":
+        print((HOME / DATABASE).stat().st_size)
+    elif action == "take_back":
+        take_back(sys.argv[2])
     else:
         {"copy": copy_out, "put": put_back, "pack": pack, "unpack": unpack}[action]()

@@ -21,7 +21,7 @@ from folder import Stack, answered, key_names, now, opened_plain, read, run
 # OpenCode's own --version starts all of it, which takes seconds.
 ASK_OPENCODE = (
     """printf 'user = "opencode:%s"\\n' "$(cat /run/secrets/backend/password)" | """
-    "curl --config - --noproxy '*' --silent --fail --max-time 5 http://backend-app:4096/global/health"
+    "curl --config - --noproxy '*' --silent --fail --max-time 5 http://backend-app:4096/global/health | head --bytes=1000"
 )
 # How to ask a service's container for a version; the first dotted number in the answer is it.
 VERSIONS = {
@@ -39,8 +39,8 @@ LAST_BYTES = 2**20
 
 
 def first_number(text: str) -> str:
-    """Return the first dotted number of a text, "" if there is none."""
-    found = re.search(r"\d+(\.\d+)+", text)
+    """Return the first dotted number near the beginning of a text, "" if there is none. The agent may have written it, to take long."""
+    found = re.search(r"\d+(\.\d+)+", text[:1000])
     return found.group() if found else ""
 
 
