@@ -37,6 +37,7 @@ ELSEWHERE = {
     "ssh ": "molecule/remote/inventory/hosts.yml",
     "make deploy INVENTORY=inventories/mine ARGS=--become": "molecule/remote/inventory/hosts.yml",
     "ansible-playbook -i your-inventory ": "tests/unit/collection/test_artifact.py",
+    "make restore INVENTORY=inventories/mine ARGS='--ask-vault-pass --limit=": "molecule/remote/verify.yml",
     "make remove ARGS=--extra-vars=stack_remove=ocweb": "molecule/lifecycle/tests/test_removal.py",
     "sudo docker login ": "molecule/offline/tests/test_walls.py",
     "make bundle ": "tests/bundle",

@@ -3,12 +3,22 @@
 Usage: role_docs.py [--write]; without it nothing is written, and the exit code is 1 if a README differs.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 ROLES = sorted(path.parent.parent for path in Path(__file__).parents[1].glob("roles/*/meta/argument_specs.yml"))
+
+# What the tool shows instead imports the role alone.
+EXAMPLE = """The roles stand on each other, and none is used alone:
+
+```yaml
+- name: Deploy the workbench
+  ansible.builtin.import_playbook: ocweb.stack.site
+```
+"""
 
 
 def generated(role: Path) -> str:
@@ -17,7 +27,8 @@ def generated(role: Path) -> str:
         output = Path(folder) / "README.md"
         tool = Path(sys.executable).with_name("aar-doc")
         subprocess.run([tool, "--output-file", output, "--output-mode", "replace", role, "markdown"], check=True, capture_output=True)
-        return output.read_text(encoding="utf-8").rstrip() + "\n"
+        text = re.sub(r"(## Example Playbook\n\n).*?(\n## )", rf"\1{EXAMPLE}\2", output.read_text(encoding="utf-8"), flags=re.S)
+        return text.rstrip() + "\n"
 
 
 def current(role: Path) -> str:

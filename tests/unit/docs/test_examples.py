@@ -19,7 +19,7 @@ VERSION = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["ver
 VAULT = {f"vault_{name}_api_key": f"a-key-for-{name}" for name in ("anthropic", "openai", "openai_team", "openai_spare", "mistral")}
 VAULT["vault_ann_password_hash"] = f"$scrypt$ln=15,r=8,p=3${'a' * 22}${'b' * 43}"
 VAULT["vault_proxy_secret"] = "a-secret-that-a-proxy-shows-12345"
-VAULT["vault_proxy_login"] = "someone:a-password"
+VAULT["vault_proxy_login"] = VAULT["vault_mirror_login"] = "someone:a-password"
 VAULT["vault_backup_password"] = "a-password-for-backups"
 
 

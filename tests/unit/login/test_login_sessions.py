@@ -51,6 +51,25 @@ def test_it_ends_with_its_time(path: Path) -> None:
     assert kept.user(token, USERS) is None
 
 
+def test_it_ends_with_a_time_that_has_become_shorter_and_not_later_with_a_longer_one(path: Path) -> None:
+    clock = Clock()
+    token = Sessions(path, 60, clock).start("dev", "hash-1")
+    clock.now += 30
+    assert Sessions(path, 31, clock).user(token, USERS) == "dev"
+    assert Sessions(path, 30, clock).user(token, USERS) is None
+    clock.now += 30
+    assert Sessions(path, 600, clock).user(token, USERS) is None
+
+
+@pytest.mark.parametrize("content", ["", '{"half'])
+def test_where_its_file_was_lost_people_log_in_again(path: Path, content: str) -> None:
+    path.write_text(content, encoding="utf-8")
+    kept = Sessions(path, 60)
+    assert kept.user("none", USERS) is None
+    token = kept.start("dev", "hash-1")
+    assert Sessions(path, 60).user(token, USERS) == "dev"
+
+
 def test_it_ends_by_logging_out(path: Path) -> None:
     kept = Sessions(path, 60)
     token = kept.start("dev", "hash-1")

@@ -1,5 +1,6 @@
 """Who is logged in. A session survives restarts, and ends with its time, by logging out, or with a change of its user's password."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -27,7 +28,8 @@ class Sessions:
         self._clock = clock
         self._lock = threading.Lock()
         self._sessions: dict[str, dict[str, Any]] = {}
-        if path.exists():
+        # Where it was lost, as by a host that lost its power, people log in again.
+        with contextlib.suppress(FileNotFoundError, ValueError):
             self._sessions = json.loads(path.read_text(encoding="utf-8"))
 
     def start(self, user: str, stored: str) -> str:
@@ -35,11 +37,11 @@ class Sessions:
         token = secrets.token_urlsafe(32)
         with self._lock:
             now = self._clock()
-            kept = {key: one for key, one in self._sessions.items() if one["until"] > now}
+            kept = {key: one for key, one in self._sessions.items() if self._end(one) > now}
             mine = [key for key, one in kept.items() if one["user"] == user]
             for key in mine[: len(mine) - MAX_SESSIONS + 1] if len(mine) >= MAX_SESSIONS else []:
                 del kept[key]
-            kept[digest(token)] = {"user": user, "password": digest(stored), "until": now + self._lifetime}
+            kept[digest(token)] = {"user": user, "password": digest(stored), "since": now, "until": now + self._lifetime}
             self._sessions = kept
             self._save()
         return token
@@ -47,7 +49,7 @@ class Sessions:
     def user(self, token: str, users: Mapping[str, str]) -> str | None:
         """Return whose session a token is, None if it is nobody's any more; `users` are the hashes by name."""
         one = self._sessions.get(digest(token))
-        if not one or one["until"] <= self._clock() or one["user"] not in users or one["password"] != digest(users[one["user"]]):
+        if not one or self._end(one) <= self._clock() or one["user"] not in users or one["password"] != digest(users[one["user"]]):
             return None
         return str(one["user"])
 
@@ -57,8 +59,14 @@ class Sessions:
             if self._sessions.pop(digest(token), None):
                 self._save()
 
+    def _end(self, one: dict[str, Any]) -> float:
+        """Return when a session ends: a lifetime that has become shorter is for those that are there, too."""
+        return float(min(one["until"], one.get("since", one["until"]) + self._lifetime))
+
     def _save(self) -> None:
         new = self._path.with_suffix(".new")
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             json.dump(self._sessions, file)
+            file.flush()
+            os.fsync(file.fileno())
         new.replace(self._path)

@@ -26,6 +26,8 @@ PROJECT = Path(__file__).resolve().parents[4]
 PARTS = {"version": str, "architecture": str, "distribution": str, "images": dict, "files": dict, "variables": dict}
 # Of a project that is in no repository: what is made there, and is not the project.
 MADE = {".git", ".venv", ".venv-uv", ".cache", ".ansible", "artifacts", "bundle", "dist", "__pycache__"}
+# Those of the project. Others may have a vault in them.
+INVENTORIES = {"example", "local"}
 
 
 def sha256(path: Path) -> str:
@@ -75,13 +77,15 @@ def version(project: Path) -> str:
 
 
 def project_files(project: Path) -> list[str]:
-    """Return the project's files: what git tracks, or, where there is no repository, all but what is made there."""
+    """Return the project's files: what git tracks, or, without a repository, all but what is made there and others' inventories."""
     if (project / ".git").exists():
         tracked = subprocess.run(["git", "ls-files", "-z"], cwd=project, check=True, capture_output=True, text=True).stdout
         return [name for name in tracked.split("\0") if name and (project / name).is_file()]
     found = []
     for parent, folders, files in os.walk(project):
         folders[:] = sorted(set(folders) - MADE)
+        if Path(parent) == project / "inventories":
+            folders[:] = sorted(set(folders) & INVENTORIES)
         found += [os.path.relpath(os.path.join(parent, name), project) for name in sorted(files)]
     return found
 
