@@ -167,6 +167,16 @@ def test_changes_without_end_are_read_to_one(home: Path, database: sqlite3.Conne
         sessions.changes(home / sessions.DATABASE)
 
 
+def test_a_database_that_is_kept_locked_is_not_waited_for_without_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "SECONDS_FOR_A_COPY", 0)
+    path = home / sessions.DATABASE
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("CREATE TABLE migration (id TEXT)")
+        database.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TimeoutError, match=r"opencode\.db is locked by somebody"):
+            sessions.copied(path)
+
+
 def test_a_database_that_cannot_be_read_has_no_format(tmp_path: Path, fake_docker: Callable[..., None]) -> None:
     fake_docker("echo sqlite3.DatabaseError: database disk image is malformed >&2; exit 1")
     assert sessions.Sessions(tmp_path, "image", "").format() == []

@@ -39,6 +39,7 @@ SMALL = 64 * 2**20
 # More changes than OpenCode's format will have, and longer than it takes to read them, in seconds: the agent may have written them.
 MOST_CHANGES = 10_000
 SECONDS_FOR_CHANGES = 20
+SECONDS_FOR_A_COPY = 120
 NAME = re.compile(r"[\w.-]{1,100}")
 
 
@@ -102,11 +103,22 @@ def is_database(path: Path) -> bool:
 
 
 def copied(path: Path) -> Path:
-    """Return a copy of a database as it is at one moment, made while others write to it; it lies beside it."""
+    """Return a copy of a database as it is at one moment, made while others write to it; it lies beside it.
+
+    Raises:
+        TimeoutError: somebody keeps it locked.
+    """
+    end = time.monotonic() + SECONDS_FOR_A_COPY
+
+    def waited(state: int, *_: int) -> None:
+        if state in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > end:
+            raise TimeoutError(f"{path.name} is locked by somebody, for {SECONDS_FOR_A_COPY} seconds now")
+
     target = path.with_name(f".{path.name}.copy")
     target.unlink(missing_ok=True)
-    with contextlib.closing(sqlite3.connect(path, timeout=30)) as live, contextlib.closing(sqlite3.connect(target)) as copy:
-        live.backup(copy, pages=4096, sleep=0.01)
+    with contextlib.closing(sqlite3.connect(path, timeout=1)) as live, contextlib.closing(sqlite3.connect(target)) as copy:
+        # In one go: in steps, it would begin anew with each change.
+        live.backup(copy, progress=waited)
     return target
 
 
