@@ -185,3 +185,11 @@ def test_a_removal_that_ends_early_can_be_run_again(root: Path, fake_docker: Fak
     monkeypatch.undo()
     fake_docker('case "$*" in version*) echo 26.1.5 ;; esac')
     assert removal.answer(question(root))["changed"] and not root.exists()
+
+
+def test_where_the_engine_does_not_answer_nobody_knows_what_it_has(root: Path, fake_docker: FakeDocker) -> None:
+    fake_docker("echo no socket >&2; exit 1")
+    [line] = removal.answer(question(root / "none"))["lines"]
+    assert line.startswith(
+        f"There is no stack in {root}/none; what the engine has of one is not known. The engine does not answer: no socket."
+    )

@@ -102,11 +102,13 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     """
     stack = Stack(question["stack_dir"], question["project"])
     dry = bool(question["check"])
-    there = {} if stack.engine_problem() else found(stack)
+    problem = stack.engine_problem()
+    there = {} if problem else found(stack)
     none = not stack.path.exists() and not any(there.values())
     record = engine.to_remove(stack, there, question["bases"]) if question["engine"] else {}
     if none and not record:
-        return {"changed": False, "lines": [f"There is no stack in {stack.path}"]}
+        unknown = f"; what the engine has of one is not known. {problem}" if problem and shutil.which("docker") else ""
+        return {"changed": False, "lines": [f"There is no stack in {stack.path}{unknown}"]}
     check(stack, str(question["confirmation"]), dry)
     lines = remove(stack, bool(question["workspace"]), dry)
     if record:
