@@ -77,6 +77,9 @@ def test_of_a_repository_what_git_tracks_is_bundled(project: Path) -> None:
     (project / "roles/two.yml").write_text("---\n", encoding="utf-8")
     assert bundle.project_files(project) == ["galaxy.yml", "roles/one.yml"]
     (project / "roles/one.yml").unlink()
+    (project / "inventories/mine").mkdir(parents=True)
+    (project / "inventories/mine/vault.yml").touch()
+    subprocess.run(["git", "add", "inventories"], cwd=project, check=True)
     assert bundle.project_files(project) == ["galaxy.yml"]
 
 
@@ -85,6 +88,7 @@ def test_without_a_repository_all_but_what_is_made_is_bundled(project: Path) -> 
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).touch()
     assert bundle.project_files(project) == ["galaxy.yml", "roles/one.yml"]
+    (project / "inventories/vault.yml").touch()
     (project / "inventories/example").mkdir()
     (project / "inventories/example/hosts.yml").touch()
     assert bundle.project_files(project) == ["galaxy.yml", "inventories/example/hosts.yml", "roles/one.yml"]

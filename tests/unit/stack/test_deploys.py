@@ -142,12 +142,14 @@ class Home:
     """The agent's home: what `Sessions` is asked is answered from here, and kept in `asked`."""
 
     def __init__(self) -> None:
-        self.format_now: list[str] = []
+        self.format_now: list[str] | None = []
         self.size = b"1"
         self.asked: list[tuple[str, ...]] = []
         self.broken = ""
 
     def format(self) -> list[str]:
+        if self.format_now is None:
+            raise RuntimeError("database is locked")
         return self.format_now
 
     def ask(self, *words: str, stdin: object = None, stdout: IO[bytes] | None = None) -> bytes:
@@ -215,6 +217,9 @@ def test_a_copy_from_before_an_upgrade_is_not_replaced_by_what_a_killed_one_left
 
 def test_sessions_that_cannot_be_copied_keep_what_changes_them_from_starting(kept: Kept) -> None:
     record, home, _ = kept
+    home.format_now = None
+    with pytest.raises(Refusal, match=r"cannot be copied before: database is locked\. Where they are damaged, restore a backup"):
+        record.before()
     home.format_now, home.broken = ["1"], "copy"
     with pytest.raises(Refusal, match="cannot be copied before: database is locked"):
         record.before()
@@ -224,10 +229,51 @@ def test_sessions_that_cannot_be_copied_keep_what_changes_them_from_starting(kep
 
 
 def test_a_deploy_whose_sessions_cannot_be_read_is_kept_with_the_format_that_was_known(kept: Kept, root: Path) -> None:
-    record, _, _ = kept
+    record, home, _ = kept
+    home.format_now = None
     (root / "gateway/config/Caddyfile").write_text("three", encoding="utf-8")
     assert record.keep()
     assert json.loads((root / "deployed/deploy.json").read_text(encoding="utf-8"))["format"] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("found", "put_back", "copy_stays"),
+    [(["1"], False, False), (["1", "2"], True, False), (None, True, False)],
+    ids=["the same format", "a newer format", "one that cannot be read"],
+)
+def test_a_deploy_comes_back_with_the_sessions_that_it_can_read(
+    kept: Kept, root: Path, found: list[str] | None, put_back: bool, copy_stays: bool
+) -> None:
+    record, home, engine = kept
+    (root / "deployed/opencode.db").write_bytes(b"from before")
+    (root / "gateway/config/Caddyfile").write_text("three", encoding="utf-8")
+    home.format_now, engine.unwell = found, [""]
+    said = record.come_back(1, recreate=False)
+    assert said.startswith("The deploy of deployed is back and healthy.")
+    assert ("opencode.db.20261128T000000Z" in said) == put_back
+    assert home.asked == ([("put",)] if put_back else [])
+    assert (root / "deployed/opencode.db").exists() == copy_stays
+    assert (root / "gateway/config/Caddyfile").read_text(encoding="utf-8") == "two"
+
+
+def test_sessions_that_cannot_be_put_back_are_kept(kept: Kept, root: Path) -> None:
+    record, home, _ = kept
+    (root / "deployed/opencode.db").write_bytes(b"from before")
+    (root / "gateway/config/Caddyfile").write_text("three", encoding="utf-8")
+    home.format_now, home.broken = ["1", "2"], "put"
+    said = record.come_back(1, recreate=False)
+    assert "is back, but not healthy either: backend, which is stopped (its sessions cannot be put back: database is locked)" in said
+    assert (root / "deployed/opencode.db").read_bytes() == b"from before"
+
+
+def test_a_copy_goes_once_the_sessions_are_those_of_the_deploy(kept: Kept, root: Path) -> None:
+    record, home, _ = kept
+    copy = root / "deployed/opencode.db"
+    for found, stays in ((["1", "2"], True), (None, True), (["1"], False)):
+        copy.write_bytes(b"from before")
+        home.format_now = found
+        assert not record.keep()
+        assert copy.exists() == stays
 
 
 def test_a_rollback_that_does_not_get_healthy_brings_todays_sessions_back(kept: Kept, root: Path) -> None:

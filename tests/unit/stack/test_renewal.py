@@ -31,6 +31,10 @@ case "$*" in
     + INSPECTED
     + """' ;;
   version*) echo 26.1.5 ;;
+  *' stop '*) test ! -e %(root)s/unstoppable || { echo "cannot stop container" >&2; exit 1; } ;;
+esac
+case "$*" in
+  *config* | ps* | *inspect* | version*) ;;
   *) echo "$(cat %(root)s/backend/secrets/password) $*" >>%(root)s/asked ;;
 esac
 case "$*" in start*) cat %(root)s/deaths_next >%(root)s/deaths ;; esac
@@ -101,6 +105,14 @@ def test_where_the_services_do_not_come_back_the_old_secrets_do(stack: Path) -> 
     assert answer["error"].startswith("Not healthy with new secrets: backend")
     assert "have the old ones again, and are not healthy either" in answer["error"]
     assert secrets_of(stack) == ["old", "old"]
+
+
+def test_what_cannot_be_stopped_keeps_its_secret(stack: Path) -> None:
+    (stack / "unstoppable").touch()
+    error = renew(stack, "all")["error"]
+    assert "backend, frontend cannot be stopped, so that nothing was renewed: cannot stop container" in error
+    assert secrets_of(stack) == ["old", "old"]
+    assert asked(stack)[-1] == "old start 1"
 
 
 def test_on_a_full_disk_the_services_start_again(stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:

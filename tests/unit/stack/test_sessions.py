@@ -177,9 +177,76 @@ def test_a_database_that_is_kept_locked_is_not_waited_for_without_end(home: Path
             sessions.copied(path)
 
 
-def test_a_database_that_cannot_be_read_has_no_format(tmp_path: Path, fake_docker: Callable[..., None]) -> None:
+def test_of_other_databases_what_is_none_is_packed_as_it_is(
+    home: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "junk.db").write_bytes(sessions.MAGIC + b"junk" * 100)
+    (home / "odd.db").write_bytes(sessions.MAGIC)
+    (home / ".odd.db.copy").mkdir()
+    with tarfile.open(fileobj=io.BytesIO(packed(monkeypatch))) as archive:
+        sizes = {entry.name: entry.size for entry in archive}
+    assert (sizes["sessions/junk.db"], sizes["sessions/odd.db"]) == (16 + 400, 16)
+    assert f"sessions/{sessions.DATABASE}" in sizes
+    database.close()
+    (home / sessions.DATABASE).write_bytes(sessions.MAGIC + b"junk" * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        packed(monkeypatch)
+    assert not [path for path in (home / sessions.DATABASE).parent.iterdir() if "copy" in path.name]
+
+
+def test_what_was_packed_or_unpacked_is_not_kept_in_memory(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(300):
+        (home / f"{number}").touch()
+    most = 0
+
+    def open_archive(*words: Any, **options: Any) -> Any:
+        class Counted(tarfile.TarFile):
+            def __setattr__(self, name: str, value: object) -> None:
+                nonlocal most
+                most = max(most, len(self.__dict__.get("members", [])))
+                super().__setattr__(name, value)
+
+        return Counted.open(*words, **options)
+
+    monkeypatch.setattr(tarfile, "open", open_archive)
+    archive = packed(monkeypatch)
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    monkeypatch.setattr(sessions, "HOME", fresh)
+    monkeypatch.setattr(sys, "stdin", Streams(archive))
+    sessions.unpack()
+    assert len(os.listdir(fresh)) > 300
+    assert 0 < most < 10
+
+
+def test_what_does_not_fit_leaves_the_database_and_nothing_else(
+    home: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.close()
+    before = os.listdir((home / sessions.DATABASE).parent)
+
+    class Full:
+        def read(self, _: int) -> bytes:
+            raise OSError(28, "No space left on device")
+
+    stdin = Streams()
+    stdin.buffer = Full()  # type: ignore[assignment]
+    monkeypatch.setattr(sys, "stdin", stdin)
+    with pytest.raises(OSError, match="No space left"):
+        sessions.put_back()
+    assert os.listdir((home / sessions.DATABASE).parent) == before
+
+
+def test_the_size_of_the_database_is_said(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / sessions.DATABASE).write_bytes(b"x" * 1234)
+    sessions.size()
+    assert capsys.readouterr().out == "1234\n"
+
+
+def test_a_format_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path, fake_docker: Callable[..., None]) -> None:
     fake_docker("echo sqlite3.DatabaseError: database disk image is malformed >&2; exit 1")
-    assert sessions.Sessions(tmp_path, "image", "").format() == []
+    with pytest.raises(RuntimeError, match="database disk image is malformed"):
+        sessions.Sessions(tmp_path, "image", "").format()
     fake_docker("""echo '["1_one"]'""")
     assert sessions.Sessions(tmp_path, "image", "").format() == ["1_one"]
 

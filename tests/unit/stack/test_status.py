@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,3 +145,13 @@ def test_a_certificate_that_nobody_renewed_is_told(report: dict[str, Any], tmp_p
 
 def test_without_tls_there_is_no_certificate() -> None:
     assert status.certificate({"labels": {"ocweb.url": "http://localhost:3000"}, "ports": [{"target": 3000, "published": "1"}]}) == {}
+
+
+def test_what_the_agent_answers_for_its_version_takes_no_time_and_no_memory(tmp_path: Path, fake_docker: Callable[..., None]) -> None:
+    begun = time.monotonic()
+    assert status.first_number("1" * 1_000_000) == ""
+    assert status.first_number("version 1.18.33 of it") == "1.18.33"
+    assert time.monotonic() - begun < 5
+    fake_docker("head -c 1000000 /dev/zero | tr '\\0' 1", command="curl")
+    said = subprocess.run(["sh", "-c", status.ASK_OPENCODE], capture_output=True, check=True).stdout
+    assert said == b"1" * 1000

@@ -77,17 +77,16 @@ def version(project: Path) -> str:
 
 
 def project_files(project: Path) -> list[str]:
-    """Return the project's files: what git tracks, or, without a repository, all but what is made there and others' inventories."""
+    """Return the project's files, without others' inventories: what git tracks, or, without a repository, all but what is made there."""
     if (project / ".git").exists():
         tracked = subprocess.run(["git", "ls-files", "-z"], cwd=project, check=True, capture_output=True, text=True).stdout
-        return [name for name in tracked.split("\0") if name and (project / name).is_file()]
-    found = []
-    for parent, folders, files in os.walk(project):
-        folders[:] = sorted(set(folders) - MADE)
-        if Path(parent) == project / "inventories":
-            folders[:] = sorted(set(folders) & INVENTORIES)
-        found += [os.path.relpath(os.path.join(parent, name), project) for name in sorted(files)]
-    return found
+        found = [name for name in tracked.split("\0") if name and (project / name).is_file()]
+    else:
+        found = []
+        for parent, folders, files in os.walk(project):
+            folders[:] = sorted(set(folders) - MADE)
+            found += [os.path.relpath(os.path.join(parent, name), project) for name in sorted(files)]
+    return [name for name in found if not name.startswith("inventories/") or name.split("/")[1] in INVENTORIES]
 
 
 def make(project: Path, staging: Path, folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:

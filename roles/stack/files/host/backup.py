@@ -92,12 +92,16 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     started = time.monotonic()
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     images = {name: str(service["image"]) for name, service in stack.model().get("services", {}).items()}
+    try:
+        known = sessions.format()
+    except RuntimeError as error:
+        raise Refusal(f"The sessions cannot be read: {error}. No backup was made.") from error
     manifest = {
         "version": VERSION,
         "at": now(),
         "project": stack.project,
         "images": images,
-        "format": sessions.format(),
+        "format": known,
         "size": total,
         "workspace": bool(workspace),
     }

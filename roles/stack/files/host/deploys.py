@@ -60,6 +60,14 @@ def differences(one: dict[str, tuple[bytes, int]], other: dict[str, tuple[bytes,
     return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
 
 
+def today(sessions: Sessions) -> list[str] | None:
+    """Return the format of the sessions as they are; None where they cannot be read."""
+    try:
+        return sessions.format()
+    except RuntimeError:
+        return None
+
+
 class Deploys:
     """What is kept of a stack's deploys."""
 
@@ -84,7 +92,9 @@ class Deploys:
         """Take what runs, and is healthy, for the last good deploy; what was that becomes the one before. Return whether it was another."""
         running = configuration(self.stack.path)
         if (self.deployed / "deploy.json").exists() and not differences(configuration(self.deployed), running):
-            (self.deployed / Path(DATABASE).name).unlink(missing_ok=True)
+            copy = self.deployed / Path(DATABASE).name
+            if copy.exists() and self.newer_format(self.deployed) == []:
+                copy.unlink()
             return False
         fresh = self.stack.path / ".deployed.new"
         shutil.rmtree(fresh, ignore_errors=True)
@@ -108,7 +118,7 @@ class Deploys:
             "at": now(),
             "images": images,
             # Of sessions that cannot be read, or are not there yet, what was known last.
-            "format": self.sessions(images["llm-proxy"]).format() or read(self.deployed / "deploy.json").get("format", []),
+            "format": today(self.sessions(images["llm-proxy"])) or read(self.deployed / "deploy.json").get("format", []),
             "keys": sorted(key_names(self.stack.path)),
         }
         write(folder / "deploy.json", json.dumps(record, indent=1).encode(), 0o600)
@@ -116,15 +126,17 @@ class Deploys:
     def before(self) -> bool:
         """Keep a copy of the sessions' database beside the last good deploy, before another OpenCode may change its format."""
         image = read(self.deployed / "deploy.json").get("images", {}).get("llm-proxy", "")
-        if not image or self.stack.missing([image]) or not self.sessions(image).format():
+        if not image or self.stack.missing([image]):
             return False
         copy = self.deployed / Path(DATABASE).name
-        if copy.exists() and self.newer_format(self.deployed):
+        if copy.exists() and self.newer_format(self.deployed) != []:
             # Of a deploy that was killed after it had changed them: there is no other copy.
             return False
         fresh = copy.with_name(f".{copy.name}.new")
         fresh.unlink(missing_ok=True)
         try:
+            if not self.sessions(image).format():
+                return False
             # As it is seen from inside: links of the agent's lead elsewhere from here.
             if int(self.sessions(image).ask("size")) > shutil.disk_usage(self.stack.path).free // 2:
                 raise Refusal(
@@ -133,13 +145,15 @@ class Deploys:
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 self.sessions(image).ask("copy", stdout=file)
         except RuntimeError as error:
-            raise Refusal(f"The sessions, which a new OpenCode may change, cannot be copied before: {error}.") from error
+            way = f"Where they are damaged, restore a backup, or move {DATABASE} in {self.stack.path}/backend/home out of the way."
+            raise Refusal(f"The sessions, which a new OpenCode may change, cannot be copied before: {error}. {way}") from error
         fresh.replace(copy)
         return True
 
-    def newer_format(self, record: Path) -> list[str]:
+    def newer_format(self, record: Path) -> list[str] | None:
         """Return the changes that the sessions' format went through since a deploy that is kept."""
-        return sorted(set(self.of_record(record).format()) - set(read(record / "deploy.json").get("format", [])))
+        found = today(self.of_record(record))
+        return None if found is None else sorted(set(found) - set(read(record / "deploy.json").get("format", [])))
 
     def switch(self, record: Path, seconds: int, recreate: bool = False, restore_sessions: bool = False, aside: str = "") -> str:
         """Make a kept deploy the one that runs; return which services are not healthy then, "" if all are.
@@ -159,7 +173,7 @@ class Deploys:
             if aside:
                 self.of_record(record).ask("take_back", aside)
         except RuntimeError as error:
-            return f"backend (its sessions cannot be put back: {error})"
+            return f"backend, which is stopped (its sessions cannot be put back: {error})"
         return self.stack.up(seconds, recreate)
 
     def up(self, seconds: int) -> dict[str, Any]:
@@ -187,11 +201,15 @@ class Deploys:
             return f"The deploy of {record['at']} cannot come back: its images are gone ({', '.join(missing)}). Why it failed: {log}"
         newer = self.newer_format(self.deployed)
         copy = self.deployed / Path(DATABASE).name
-        unwell = self.switch(self.deployed, seconds, recreate, restore_sessions=bool(newer) and copy.exists())
-        copy.unlink(missing_ok=True)
+        # What cannot be read is no better than what the old one cannot.
+        unwell = self.switch(self.deployed, seconds, recreate, restore_sessions=newer != [] and copy.exists())
+        if self.aside or newer == []:
+            copy.unlink(missing_ok=True)
         if unwell:
             return f"The deploy of {record['at']} is back, but not healthy either: {unwell}. Why the new one failed: {log}"
-        kept = " Its sessions are those from before the deploy; OpenCode's new format lies beside them." if newer else ""
+        kept = (
+            f" Its sessions are those from before the deploy; the others lie beside them ({DATABASE}.{self.aside})." if self.aside else ""
+        )
         return f"The deploy of {record['at']} is back and healthy.{kept} Why the new one failed: {log}"
 
     def target(self) -> Path:
@@ -228,12 +246,13 @@ class Deploys:
             return lines
         unwell = self.switch(target, seconds, restore_sessions=bool(newer))
         if unwell:
-            back = self.switch(self.deployed, seconds, aside=self.aside) if target == self.previous else unwell
-            raise Refusal(
-                f"The deploy of {record['at']} did not become healthy within {seconds} seconds (stack_start_timeout): {unwell}. "
-                + ("What ran before is back and healthy." if not back else f"What ran before is not healthy either: {back}."),
-                changed=True,
-            )
+            said = f"The deploy of {record['at']} did not become healthy within {seconds} seconds (stack_start_timeout): {unwell}."
+            if target == self.previous:
+                back = self.switch(self.deployed, seconds, aside=self.aside)
+                said += f" What ran before is not healthy either: {back}." if back else " What ran before is back and healthy."
+            elif self.aside:
+                said += f" Today's sessions lie beside its own ({DATABASE}.{self.aside})."
+            raise Refusal(said, changed=True)
         if target == self.previous:
             self.deployed.rename(self.stack.path / SWAP)
             self.exchange()

@@ -31,8 +31,10 @@ def replaced(stack: Stack, chosen: dict[str, Any], secrets: dict[str, str], seco
     What reads one when it starts is stopped before, so that after a run that was killed a deploy starts it, with the new one.
     """
     names, unwell = services(chosen), ""
-    if names:
-        stack.compose("stop", "--timeout", "5", *names, timeout=None)
+    stopped = stack.compose("stop", "--timeout", "5", *names, timeout=None) if names else None
+    if stopped and stopped.returncode:
+        stack.up(seconds)
+        raise Refusal(f"{', '.join(names)} cannot be stopped, so that nothing was renewed: {stopped.stderr.strip()}")
     try:
         for name, secret in secrets.items():
             secret_file.write(stack.path / chosen[name]["path"], secret, *seen(stack, chosen[name])[1])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from backup import free, mounted_workspace, sessions_of
-from deploys import Deploys
+from deploys import Deploys, today
 from folder import Refusal, Stack, answered, clear, read, remove
 from sealed import check_password, need_gpg, opened, read_back
 from sessions import Sessions
@@ -27,7 +27,7 @@ def check(stack: Stack, manifest: dict[str, Any], source: Path, workspace: str) 
         Refusal: it does not, or has no room.
     """
     home = stack.path / "backend/home"
-    known = set(sessions_of(stack, home).format()) | set(read(Deploys(stack).deployed / "deploy.json").get("format", []))
+    known = set(today(sessions_of(stack, home)) or []) | set(read(Deploys(stack).deployed / "deploy.json").get("format", []))
     if newer := sorted(set(manifest["format"]) - known):
         raise Refusal(
             f"{source} was made by a newer OpenCode, and the one here cannot read its sessions ({', '.join(newer)}). Nothing was changed: "
@@ -134,10 +134,12 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
             stack.compose("stop", "--timeout", "5", "backend", timeout=None)
             home.rename(fresh)
             aside.rename(home)
-            remove(fresh)
-            if workspace:
-                clear(Path(workspace))
-            again = stack.up(int(question["seconds"]))
+            try:
+                remove(fresh)
+                if workspace:
+                    clear(Path(workspace))
+            finally:
+                again = stack.up(int(question["seconds"]))
             end = f", and not healthy either: {again}" if again else ""
             raise Refusal(f"Not healthy with the restored sessions: {unwell}. Those of before are back{end}.", changed=True)
         return {"changed": True, "lines": lines}

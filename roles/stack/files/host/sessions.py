@@ -83,14 +83,12 @@ class Sessions:
         return said or b""
 
     def format(self) -> list[str]:
-        """Return the names of the format's changes, as far as the database has gone through them.
+        """Return the names of the format's changes, as far as the database has gone through them; [] where there is no database yet.
 
-        [] where there is no database yet, or none that can be read: what is damaged is not to keep from coming back what is whole.
+        Raises:
+            RuntimeError: it cannot be read.
         """
-        try:
-            return list(json.loads(self.ask("format")))
-        except RuntimeError:
-            return []
+        return list(json.loads(self.ask("format")))
 
 
 def is_database(path: Path) -> bool:
@@ -116,9 +114,14 @@ def copied(path: Path) -> Path:
 
     target = path.with_name(f".{path.name}.copy")
     target.unlink(missing_ok=True)
-    with contextlib.closing(sqlite3.connect(path, timeout=1)) as live, contextlib.closing(sqlite3.connect(target)) as copy:
-        # In one go: in steps, it would begin anew with each change.
-        live.backup(copy, progress=waited)
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=1)) as live, contextlib.closing(sqlite3.connect(target)) as copy:
+            # In one go: in steps, it would begin anew with each change.
+            live.backup(copy, progress=waited)
+    except BaseException:  # on a full disk, it would keep all that was free
+        for left in (target, target.with_name(f"{target.name}-journal")):
+            left.unlink(missing_ok=True)
+        raise
     return target
 
 
@@ -135,6 +138,11 @@ def changes(path: Path) -> list[str]:
         names = [str(row[0]) for row in rows]
     # They are shown to people, and the agent may have written them.
     return sorted(name if NAME.fullmatch(name) else "one with an odd name" for name in names)
+
+
+def size() -> None:
+    """Write the bytes of the database to standard output."""
+    print((HOME / DATABASE).stat().st_size)
 
 
 def copy_out() -> None:
@@ -156,9 +164,13 @@ def put_back() -> None:
     path = HOME / DATABASE
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("wb") as file:
-        while block := sys.stdin.buffer.read(2**20):
-            file.write(block)
+    try:
+        with fresh.open("wb") as file:
+            while block := sys.stdin.buffer.read(2**20):
+                file.write(block)
+    except BaseException:
+        fresh.unlink()
+        raise
     aside = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     for end in ("-wal", "-shm", ""):
         with contextlib.suppress(FileNotFoundError):
@@ -178,6 +190,7 @@ def take_back(aside: str) -> None:
 
 def add(archive: tarfile.TarFile, path: Path, name: str) -> None:
     """Add one file, folder or link, never what a link leads to. One that goes meanwhile is left out."""
+    archive.members = []  # type: ignore[attr-defined]  # which would all be kept in memory
     try:
         entry = archive.gettarinfo(str(path), name)
         if entry is None or not (entry.isreg() or entry.islnk()):
@@ -225,40 +238,49 @@ def walk(archive: tarfile.TarFile, root: Path, prefix: str) -> None:
         links = [name for name in inner if (here / name).is_symlink()]
         add(archive, here, str(prefix / place))
         databases = {name for name in names if prefix == "sessions" and name.endswith(".db") and is_database(here / name)}
-        waiting = {name + end for name in databases for end in ("-wal", "-shm")}
-        for name in sorted({*names, *links} - waiting):
+        waiting: set[str] = set()
+        for name in sorted(databases):
+            try:
+                copy = copied(here / name)
+            except (sqlite3.Error, OSError):
+                # As it is, then: of all databases, only the sessions' own has to be whole.
+                if str(place / name) == DATABASE:
+                    raise
+                databases.remove(name)
+                continue
+            waiting |= {name + end for end in ("-wal", "-shm")}
+            try:
+                add(archive, copy, str(prefix / place / name))
+            finally:
+                copy.unlink()
+        for name in sorted({*names, *links} - databases - waiting):
             if str(place / name) in LEFT_OUT and prefix == "sessions":
                 continue
-            if name in databases:
-                copy = copied(here / name)
-                try:
-                    add(archive, copy, str(prefix / place / name))
-                finally:
-                    copy.unlink()
-            elif not (name.startswith(".") and name.endswith(".db.copy")):
+            if not (name.startswith(".") and name.endswith(".db.copy")):
                 add(archive, here / name, str(prefix / place / name))
 
 
 def unpack() -> None:
     """Take an archive from standard input: the home goes to the home here, the workspace to /workspace if there is one."""
     places: dict[str, Any] = {"sessions": HOME, "workspace": Path("/workspace")}
-    folders = []
+    folders: list[tuple[Path, int, float]] = []
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|", bufsize=2**20) as archive:
         for entry in archive:
             first, _, rest = entry.name.partition("/")
             root = places.get(first)
             if root is None or not root.is_dir() or not rest:
                 continue
+            archive.members = []  # type: ignore[attr-defined]
             entry.name = rest
             archive.extract(entry, root, set_attrs=not entry.isdir(), filter=with_its_mode)
             if entry.isdir():
-                folders.append((root / rest, entry))
+                folders.append((root / rest, entry.mode & 0o3777, float(entry.mtime)))
     while sys.stdin.buffer.read(2**20):
         pass
     # At the end, and what lies deeper first: not even their owner may write to some, and each file changes its folder's time.
-    for folder, entry in reversed(folders):
-        folder.chmod(entry.mode & 0o3777)
-        os.utime(folder, (entry.mtime, entry.mtime))
+    for folder, mode, modified in reversed(folders):
+        folder.chmod(mode)
+        os.utime(folder, (modified, modified))
 
 
 def with_its_mode(entry: tarfile.TarInfo, root: str) -> tarfile.TarInfo:
@@ -270,9 +292,7 @@ if __name__ == "__main__":
     action = sys.argv[1]
     if action == "format":
         print(json.dumps(changes(HOME / DATABASE)))
-    elif action == "size":
-        print((HOME / DATABASE).stat().st_size)
     elif action == "take_back":
         take_back(sys.argv[2])
     else:
-        {"copy": copy_out, "put": put_back, "pack": pack, "unpack": unpack}[action]()
+        {"size": size, "copy": copy_out, "put": put_back, "pack": pack, "unpack": unpack}[action]()
