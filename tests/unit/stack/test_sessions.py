@@ -39,6 +39,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (home / anew).mkdir(parents=True)
         (home / anew / "big").touch()
     (home / "notes").write_text("mine", encoding="utf-8")
+    (home / "same").hardlink_to(home / "notes")
     (home / "shadow").symlink_to("/etc/shadow")
     (home / "etc").symlink_to("/etc")
     (home / "fake.db").symlink_to("/etc/hostname")
@@ -73,7 +74,7 @@ def test_a_backup_follows_no_link_and_waits_at_no_pipe(home: Path, monkeypatch: 
     assert next(iter(kinds)) == "manifest.json"
     links = {f"sessions/{name}": tarfile.SYMTYPE for name in ("shadow", "etc", "fake.db")}
     assert {name: kind for name, kind in kinds.items() if kind == tarfile.SYMTYPE} == links
-    assert kinds["sessions/notes"] == tarfile.REGTYPE
+    assert kinds["sessions/notes"] == kinds["sessions/same"] == tarfile.REGTYPE
     assert [name for name in kinds if any(part in name for part in ("pipe", "cache", "npm", "node_modules", "sessions/etc/"))] == []
 
 
@@ -203,7 +204,7 @@ def test_what_was_packed_or_unpacked_is_not_kept_in_memory(home: Path, tmp_path:
         class Counted(tarfile.TarFile):
             def __setattr__(self, name: str, value: object) -> None:
                 nonlocal most
-                most = max(most, len(self.__dict__.get("members", [])))
+                most = max(most, *(len(self.__dict__.get(kept, [])) for kept in ("members", "inodes")))
                 super().__setattr__(name, value)
 
         return Counted.open(*words, **options)

@@ -169,7 +169,7 @@ def put_back() -> None:
             while block := sys.stdin.buffer.read(2**20):
                 file.write(block)
     except BaseException:
-        fresh.unlink()
+        fresh.unlink(missing_ok=True)
         raise
     aside = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     for end in ("-wal", "-shm", ""):
@@ -190,17 +190,17 @@ def take_back(aside: str) -> None:
 
 def add(archive: tarfile.TarFile, path: Path, name: str) -> None:
     """Add one file, folder or link, never what a link leads to. One that goes meanwhile is left out."""
-    archive.members = []  # type: ignore[attr-defined]  # which would all be kept in memory
+    # Which would all be kept in memory.
+    archive.members, archive.inodes = [], {}  # type: ignore[attr-defined]
     try:
         entry = archive.gettarinfo(str(path), name)
-        if entry is None or not (entry.isreg() or entry.islnk()):
+        if entry is None or not entry.isreg():
             if entry is not None and (entry.isdir() or entry.issym()):
                 archive.addfile(entry)
             return
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return
-    entry.type, entry.linkname = tarfile.REGTYPE, ""
     with open(handle, "rb") as file:
         entry.size = os.fstat(file.fileno()).st_size
         if entry.size > SMALL:
