@@ -62,7 +62,7 @@ remove: .venv/deploy.stamp ## remove the stack with its sessions and keys; the w
 
 test: test-quick test-plays test-proxy test-opencode test-servers ## the quick tests, then real servers
 
-test-more: .venv/test.stamp ## what `make test` has no time for: SSH and TLS, a life cycle, faults, rotations, mutations, offline, development (about 45 minutes)
+test-more: .venv/test.stamp ## what `make test` has no time for: SSH and TLS, a life cycle, faults, rotations, mutations, offline, development (about 50 minutes)
 	tests/molecule remote lifecycle faults rotation mutations offline dev
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
