@@ -36,7 +36,7 @@ def test_a_secret_can_be_read_only_by_whom_it_is_for(stack: Stack) -> None:
         shared = service == "backend"  # with the frontend's group
         is_folder = path.endswith(("/keys", "/secrets"))
         assert (mode, uid) == {
-            (True, True): ("711", deployer),
+            (True, True): ("755", deployer),
             (True, False): ("440", owner[service]),
             (False, True): ("700", owner[service]),
             (False, False): ("400", owner[service]),
