@@ -155,3 +155,10 @@ def test_the_roots_key_is_nowhere(folder: Path) -> None:
     place(folder, names=NAMES)
     assert set(Path("/dev/shm").iterdir()) <= before
     assert set(contents(folder)) == {"users.json", *authority(NAMES)}
+
+
+@pytest.mark.parametrize("file", ["users.json", "proxy.sha256"])
+def test_a_gateways_configuration_names_what_it_comes_back_with(file: str) -> None:
+    """What it does not name goes with the next deploy, and a rollback to it would find no login."""
+    template = Path(__file__).parents[3] / "roles/frontend/templates/Caddyfile.j2"
+    assert f"/run/secrets/gateway/{file}" in template.read_text(encoding="utf-8")

@@ -68,6 +68,16 @@ def packed(monkeypatch: pytest.MonkeyPatch) -> bytes:
     return out.buffer.getvalue()
 
 
+def unpacked(archive: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Unpack an archive into a fresh home, and return that."""
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    monkeypatch.setattr(sessions, "HOME", fresh)
+    monkeypatch.setattr(sys, "stdin", Streams(archive))
+    sessions.unpack()
+    return fresh
+
+
 def test_a_backup_follows_no_link_and_waits_at_no_pipe(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with tarfile.open(fileobj=io.BytesIO(packed(monkeypatch))) as archive:
         kinds = {entry.name: entry.type for entry in archive}
@@ -82,11 +92,7 @@ def test_a_database_in_use_is_packed_whole_and_comes_back(
     home: Path, database: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = packed(monkeypatch)
-    fresh = tmp_path / "fresh"
-    fresh.mkdir()
-    monkeypatch.setattr(sessions, "HOME", fresh)
-    monkeypatch.setattr(sys, "stdin", Streams(archive))
-    sessions.unpack()
+    fresh = unpacked(archive, tmp_path, monkeypatch)
     assert sessions.changes(fresh / sessions.DATABASE) == ["1_one", "2_two"]
     assert sorted(os.listdir((fresh / sessions.DATABASE).parent)) == ["opencode.db"]
     assert (fresh / "notes").read_text(encoding="utf-8") == "mine"
@@ -104,8 +110,6 @@ def test_folders_that_nobody_may_write_to_and_what_a_group_may_come_back(
         os.utime(folder, (1_700_000_000, 1_700_000_000))
         folder.chmod(mode)
     archive = packed(monkeypatch)
-    fresh = tmp_path / "fresh"
-    fresh.mkdir()
     extracted = []
     real = tarfile.TarFile.extract
 
@@ -115,9 +119,7 @@ def test_folders_that_nobody_may_write_to_and_what_a_group_may_come_back(
         extracted.append((entry.name, stat.S_IMODE((path / entry.name).lstat().st_mode)))
 
     monkeypatch.setattr(tarfile.TarFile, "extract", extract)
-    monkeypatch.setattr(sessions, "HOME", fresh)
-    monkeypatch.setattr(sys, "stdin", Streams(archive))
-    sessions.unpack()
+    fresh = unpacked(archive, tmp_path, monkeypatch)
     assert all(mode & stat.S_IWUSR for name, mode in extracted if (fresh / name).is_dir() and not (fresh / name).is_symlink())
     found = {name: stat.S_IMODE((fresh / name).stat().st_mode) for name in ("go", "go/pkg/mod/example.org", "go/pkg/mod/example.org/inner")}
     assert list(found.values()) == [0o2775, 0o555, 0o555]
@@ -211,11 +213,7 @@ def test_what_was_packed_or_unpacked_is_not_kept_in_memory(home: Path, tmp_path:
 
     monkeypatch.setattr(tarfile, "open", open_archive)
     archive = packed(monkeypatch)
-    fresh = tmp_path / "fresh"
-    fresh.mkdir()
-    monkeypatch.setattr(sessions, "HOME", fresh)
-    monkeypatch.setattr(sys, "stdin", Streams(archive))
-    sessions.unpack()
+    fresh = unpacked(archive, tmp_path, monkeypatch)
     assert len(os.listdir(fresh)) > 300
     assert 0 < most < 10
 
