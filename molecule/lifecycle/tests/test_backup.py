@@ -27,16 +27,18 @@ def backup(stack: Stack, session: str) -> Iterator[str]:
     stack.server.check_output("echo work >/root/workspace/work.txt && ln -s /etc/shadow /opt/ocweb/backend/home/link")
     # As Go leaves its modules.
     stack.server.check_output("cd /root/workspace && mkdir -p go/pkg && touch go/pkg/main.go && chmod 555 go/pkg")
+    stack.server.check_output("touch /root/workspace/sealed && chmod 000 /root/workspace/sealed")
     started = stack.server.check_output("docker inspect --format '{{.Id}} {{.State.StartedAt}}' $(docker ps --quiet)")
     done = play("backup", {"stack_backup_workspace": True})
     assert done.code == 0, done.said
     for size, seconds in re.findall(r"(\d+) bytes in ([\d.]+) s, read back", done.said):
         measured("backup, read back, while the stack runs", f"{int(size) / 2**20:.0f} MiB in {seconds} s")
     assert stack.server.check_output("docker inspect --format '{{.Id}} {{.State.StartedAt}}' $(docker ps --quiet)") == started
+    assert 'Left out, since not even their owner may read them: "/workspace/sealed".' in done.said
     stack.server.check_output("umask 077; printf %s >/run/password", PASSWORD)
     yield str(stack.server.check_output("ls /var/backups/ocweb/ocweb-*.tar.gpg"))
     stack.server.check_output("rm -rf /var/backups/ocweb /run/password /root/.gnupg /opt/ocweb/backend/home/link")
-    stack.server.check_output("rm -r /root/workspace/work.txt /root/workspace/go")
+    stack.server.check_output("rm -rf /root/workspace/work.txt /root/workspace/go /root/workspace/sealed")
 
 
 def test_it_holds_sessions_and_configuration_and_no_secret(stack: Stack, backup: str) -> None:

@@ -1,6 +1,7 @@
 """What a backup takes from the agent's home, which the agent may have prepared for it."""
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -141,6 +142,65 @@ def test_a_file_that_goes_while_it_is_packed_is_left_out(home: Path, monkeypatch
         names = archive.getnames()
     assert "sessions/notes" not in names
     assert "sessions/shadow" in names
+
+
+@pytest.fixture
+def no_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read what its owner may read, whoever runs the tests."""
+
+    def guarded(real: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(path: Any, *words: Any, **options: Any) -> Any:
+            if isinstance(path, (str, Path)) and os.path.lexists(path) and not os.lstat(path).st_mode & stat.S_IRUSR:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(path, *words, **options)
+
+        return opened
+
+    monkeypatch.setattr(os, "open", guarded(os.open))
+    monkeypatch.setattr(os, "scandir", guarded(os.scandir))
+
+
+@pytest.mark.usefixtures("no_root")
+def test_what_not_even_its_owner_may_read_is_left_out_and_named(
+    home: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "notes").chmod(0)
+    (home / "locked").mkdir(mode=0)
+    with tarfile.open(fileobj=io.BytesIO(packed(monkeypatch))) as archive:
+        names = archive.getnames()
+    left_out = json.loads(capsys.readouterr().err.splitlines()[-1])
+    # One file with two names.
+    assert sorted(map(json.loads, left_out)) == [str(home / name) for name in ("locked", "notes", "same")]
+    assert "sessions/shadow" in names
+    assert f"sessions/{sessions.DATABASE}" in names
+    assert not {"sessions/notes", "sessions/same"} & set(names)
+
+
+@pytest.mark.usefixtures("no_root")
+def test_of_many_names_that_the_agent_chose_few_are_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(100):
+        (home / f"{number:03}\n\x1b[2J").touch(mode=0)
+    packed(monkeypatch)
+    told = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert len(told) == sessions.MOST_UNREADABLE + 1
+    assert told[-1] == "others"
+    assert all(name.isprintable() for name in told)
+
+
+@pytest.mark.usefixtures("no_root")
+@pytest.mark.parametrize("part", [sessions.DATABASE, str(Path(sessions.DATABASE).parent), ".local"])
+def test_a_backup_without_the_sessions_is_none(
+    home: Path, database: sqlite3.Connection, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mode = (home / part).stat().st_mode
+    (home / part).chmod(0)
+    try:
+        with pytest.raises(PermissionError):
+            packed(monkeypatch)
+    finally:
+        (home / part).chmod(mode)
 
 
 @pytest.mark.parametrize(

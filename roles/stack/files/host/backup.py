@@ -113,7 +113,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
             left.unlink()
     part = folder / f".{target.name}.{os.getpid()}.part"
     try:
-        digest = packed(sessions, first, part, str(question["password"]))
+        digest, unreadable = packed(sessions, first, part, str(question["password"]))
         if read_back(part, str(question["password"]))[1] != digest:
             raise Refusal(
                 f"What was written to {folder} reads back as something else. The backup was removed: look after that disk.", changed=True
@@ -126,12 +126,14 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     seconds = round(time.monotonic() - started, 1)
     record = {"at": manifest["at"], "file": str(target), "size": target.stat().st_size, "seconds": seconds, "workspace": bool(workspace)}
     write(stack.path / "backup.json", json.dumps(record).encode(), 0o600)
-    said = f"{target}: {record['size']} bytes in {seconds} s, read back. Keys and secrets are not in it."
-    return {"changed": True, "lines": [*lines, said], "file": str(target), "seconds": seconds}
+    lines.append(f"{target}: {record['size']} bytes in {seconds} s, read back. Keys and secrets are not in it.")
+    if unreadable:
+        lines.append(f"Left out, since not even their owner may read them: {', '.join(unreadable)}.")
+    return {"changed": True, "lines": lines, "file": str(target), "seconds": seconds}
 
 
-def packed(sessions: Sessions, first: dict[str, str], target: Path, password: str) -> str:
-    """Pack the sessions into a new encrypted file; return the archive's digest before that.
+def packed(sessions: Sessions, first: dict[str, str], target: Path, password: str) -> tuple[str, list[str]]:
+    """Pack the sessions into a new encrypted file; return the archive's digest before that, and what was left out.
 
     Raises:
         Refusal: something could not be read or written.
@@ -148,7 +150,7 @@ def packed(sessions: Sessions, first: dict[str, str], target: Path, password: st
     complaint = process.stderr.read().decode(errors="replace").strip().splitlines()
     if process.wait():
         raise Refusal(f"The sessions could not be read: {(complaint or ['no reason given'])[-1]}. No backup was made.", changed=True)
-    return digest
+    return digest, json.loads(complaint[-1])
 
 
 def main(question: dict[str, Any]) -> dict[str, Any]:

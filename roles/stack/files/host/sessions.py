@@ -40,6 +40,7 @@ SMALL = 64 * 2**20
 MOST_CHANGES = 10_000
 SECONDS_FOR_CHANGES = 20
 SECONDS_FOR_A_COPY = 120
+MOST_UNREADABLE = 10
 NAME = re.compile(r"[\w.-]{1,100}")
 
 
@@ -188,8 +189,25 @@ def take_back(aside: str) -> None:
             path.with_name(f"{path.name}.{aside}{end}").rename(path.with_name(path.name + end))
 
 
-def add(archive: tarfile.TarFile, path: Path, name: str) -> None:
-    """Add one file, folder or link, never what a link leads to. One that goes meanwhile is left out."""
+def leave_out(path: Path, error: OSError, unreadable: list[str]) -> None:
+    """Go on without a file or folder that went meanwhile, or that not even its owner may read, which is noted in ``unreadable``.
+
+    Raises:
+        OSError: it cannot be read for another reason, or the sessions are in it.
+    """
+    if isinstance(error, FileNotFoundError):
+        return
+    if not isinstance(error, PermissionError) or (HOME / DATABASE).is_relative_to(path):
+        raise error
+    # There may be a million of them, and the agent chose their names.
+    if len(unreadable) < MOST_UNREADABLE:
+        unreadable.append(json.dumps(str(path)[:200]))
+    elif len(unreadable) == MOST_UNREADABLE:
+        unreadable.append("others")
+
+
+def add(archive: tarfile.TarFile, path: Path, name: str, unreadable: list[str]) -> None:
+    """Add one file, folder or link, never what a link leads to."""
     # Which would all be kept in memory.
     archive.members, archive.inodes = [], {}  # type: ignore[attr-defined]
     try:
@@ -199,7 +217,8 @@ def add(archive: tarfile.TarFile, path: Path, name: str) -> None:
                 archive.addfile(entry)
             return
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
+    except OSError as error:
+        leave_out(path, error, unreadable)
         return
     with open(handle, "rb") as file:
         entry.size = os.fstat(file.fileno()).st_size
@@ -212,7 +231,11 @@ def add(archive: tarfile.TarFile, path: Path, name: str) -> None:
 
 
 def pack() -> None:
-    """Write the archive to standard output: first what standard input has ({name: text}), then the home, and /workspace if there is one."""
+    """Write the archive to standard output: first what standard input has ({name: text}), then the home, and /workspace if there is one.
+
+    The last line of standard error is a list of what had to be left out.
+    """
+    unreadable: list[str] = []
     with tarfile.open(fileobj=sys.stdout.buffer, mode="w|", format=tarfile.PAX_FORMAT, bufsize=2**20) as archive:
         for name, text in json.load(sys.stdin).items():
             entry = tarfile.TarInfo(name)
@@ -220,23 +243,19 @@ def pack() -> None:
             archive.addfile(entry, io.BytesIO(text.encode()))
         for root, prefix in ((HOME, "sessions"), (Path("/workspace"), "workspace")):
             if root.is_dir():
-                walk(archive, root, prefix)
+                walk(archive, root, prefix, unreadable)
+    print(json.dumps(unreadable), file=sys.stderr)
 
 
-def walk(archive: tarfile.TarFile, root: Path, prefix: str) -> None:
+def walk(archive: tarfile.TarFile, root: Path, prefix: str, unreadable: list[str]) -> None:
     """Add what a folder holds. A database is added as a copy, without the files in which its newest changes wait."""
-
-    def stop(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
-            raise error
-
-    for folder, inner, names in os.walk(root, onerror=stop):
+    for folder, inner, names in os.walk(root, onerror=lambda error: leave_out(Path(error.filename), error, unreadable)):
         here = Path(folder)
         place = here.relative_to(root)
         if prefix == "sessions":
             inner[:] = [name for name in inner if str(place / name) not in LEFT_OUT]
         links = [name for name in inner if (here / name).is_symlink()]
-        add(archive, here, str(prefix / place))
+        add(archive, here, str(prefix / place), unreadable)
         databases = {name for name in names if prefix == "sessions" and name.endswith(".db") and is_database(here / name)}
         waiting: set[str] = set()
         for name in sorted(databases):
@@ -250,14 +269,14 @@ def walk(archive: tarfile.TarFile, root: Path, prefix: str) -> None:
                 continue
             waiting |= {name + end for end in ("-wal", "-shm")}
             try:
-                add(archive, copy, str(prefix / place / name))
+                add(archive, copy, str(prefix / place / name), unreadable)
             finally:
                 copy.unlink()
         for name in sorted({*names, *links} - databases - waiting):
             if str(place / name) in LEFT_OUT and prefix == "sessions":
                 continue
             if not (name.startswith(".") and name.endswith(".db.copy")):
-                add(archive, here / name, str(prefix / place / name))
+                add(archive, here / name, str(prefix / place / name), unreadable)
 
 
 def unpack() -> None:
