@@ -17,6 +17,7 @@ import base64
 import contextlib
 import difflib
 import errno
+import fnmatch
 import glob
 import hashlib
 import ipaddress
@@ -32,6 +33,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
@@ -52,6 +54,7 @@ PARENT_FOLDERS = ("/root", "/var/lib")
 NOBODY = 65534
 SECONDS_FOR_NAMES = 3
 SECONDS_FOR_AN_ANSWER = 10
+LARGEST_MANIFEST = 2**23
 
 
 # Of each network of the project (or, where it was made otherwise, of its name) what Compose does not compare with the description.
@@ -447,21 +450,48 @@ def source(path: str, stack_dir: str, workspace: str) -> dict[str, Any]:
 
 def manifests(folder: str) -> dict[str, str]:
     """Return the texts of package.json and bun.lock, and of the package.json of each workspace; nothing where one of the two is missing."""
-    texts = {}
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        for name in ("package.json", "bun.lock"):
-            if not inside(os.path.join(folder, name), folder):  # a link to what is not the source's
-                return {}
-            with open(os.path.join(folder, name), encoding="utf-8") as file:
-                texts[name] = file.read()
+    with contextlib.suppress(OSError, ValueError, AttributeError, LookupError, TypeError), contextlib.ExitStack() as folders:
+        here = folders.enter_context(opened("/", None))
+        for name in filter(None, os.path.realpath(folder).split("/")):
+            here = folders.enter_context(opened(name, here))
+        texts = {**texts_below(here, ["package.json"]), **texts_below(here, ["bun.lock"])}
         patterns = json.loads(texts["package.json"]).get("workspaces") or []
         for pattern in patterns.get("packages", []) if isinstance(patterns, dict) else patterns:
-            for path in sorted(glob.glob(os.path.join(glob.escape(folder), pattern, "package.json"))):
-                if inside(path, folder):
-                    with open(path, encoding="utf-8") as file:
-                        texts[os.path.relpath(path, folder)] = file.read()
-        return texts
+            texts.update(texts_below(here, [*filter(None, pattern.split("/")), "package.json"]))
+        return texts if "bun.lock" in texts else {}
     return {}
+
+
+@contextlib.contextmanager
+def opened(name: str, above: int | None, how: int = os.O_DIRECTORY) -> Iterator[int]:
+    """Open what a folder that is open holds, but no link. Where others may change a path while it is looked at, it is not named twice.
+
+    Raises:
+        OSError: it is not there, a link, or no folder.
+    """
+    handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | how, dir_fd=above)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def texts_below(folder: int, parts: Sequence[str], place: str = "") -> dict[str, str]:
+    """Return the texts of the files that the parts of a pattern lead to from a folder that is open, by path.
+
+    Raises:
+        ValueError: one is no text.
+    """
+    first, *rest = parts
+    found = {}
+    for name in fnmatch.filter(sorted(os.listdir(folder)), first):
+        with contextlib.suppress(OSError), opened(name, folder, os.O_DIRECTORY if rest else os.O_NONBLOCK) as handle:
+            if rest:
+                found.update(texts_below(handle, rest, f"{place}{name}/"))
+            elif stat.S_ISREG(os.fstat(handle).st_mode) and os.fstat(handle).st_size <= LARGEST_MANIFEST:
+                with open(handle, encoding="utf-8", closefd=False) as file:
+                    found[f"{place}{name}"] = file.read(LARGEST_MANIFEST)
+    return found
 
 
 def revoked_keys(records: str) -> dict[str, dict[str, str]]:

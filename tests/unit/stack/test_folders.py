@@ -60,3 +60,17 @@ def test_what_is_no_folder_is_left_alone(tmp_path: Path, kind: str) -> None:
     assert answer["changed"] == []
     assert f"{tmp_path}/keys is there and is no folder" in answer["error"]
     assert mode(tmp_path / "elsewhere") == 0o700
+
+
+def test_a_link_on_the_way_that_anyone_may_have_put_there_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere/modules").mkdir(parents=True)
+    (tmp_path / "elsewhere/modules").chmod(0o700)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    (tmp_path / "shared/source").symlink_to(tmp_path / "elsewhere")
+    answer = ask(tmp_path / "shared/source/modules", "0755")
+    assert "source is a link that someone other than root may have put there" in answer["error"]
+    assert mode(tmp_path / "elsewhere/modules") == 0o700
+    (tmp_path / "mine").symlink_to(tmp_path / "elsewhere")
+    assert ask(tmp_path / "mine/modules", "0755")["error"] == ""
+    assert mode(tmp_path / "elsewhere/modules") == 0o755

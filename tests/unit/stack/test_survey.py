@@ -443,6 +443,36 @@ def test_a_link_out_of_the_source_is_not_followed(source_code: Path, name: str) 
     assert b"canary" not in base64.b64decode(survey.source(str(source_code), "", "")["manifests"])
 
 
+def test_source_code_that_changes_while_it_is_looked_at_does_not_lead_elsewhere(source_code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its owner puts a link in a folder's place after its folder was looked through, and before it is read."""
+    secret = source_code.parent / "elsewhere"
+    (secret / "one").mkdir(parents=True)
+    (secret / "one/package.json").write_text('{"key": "canary"}', encoding="utf-8")
+    real = survey.opened
+
+    def opened(name: str, above: int | None, how: int = os.O_DIRECTORY) -> Any:
+        if name == "packages":
+            (source_code / name).rename(source_code / "before")
+            (source_code / name).symlink_to(secret)
+        return real(name, above, how)
+
+    monkeypatch.setattr(survey, "opened", opened)
+    assert set(survey.manifests(str(source_code))) == {"package.json", "bun.lock"}
+
+
+def test_source_code_keeps_nobody_waiting(source_code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source_code / "packages/one/package.json").unlink()
+    os.mkfifo(source_code / "packages/one/package.json")
+    assert set(survey.manifests(str(source_code))) == {"package.json", "bun.lock"}
+    monkeypatch.setattr(survey, "LARGEST_MANIFEST", 10)
+    assert survey.manifests(str(source_code)) == {}
+
+
+def test_source_code_whose_workspaces_are_no_list_has_no_packages(source_code: Path) -> None:
+    (source_code / "package.json").write_text('{"workspaces": 5}', encoding="utf-8")
+    assert survey.manifests(str(source_code)) == {}
+
+
 def test_source_code_in_the_workspace_or_the_stack_is_told(source_code: Path) -> None:
     assert survey.source(str(source_code), "/opt/ocweb", str(source_code.parent))["overlapping"] == "backend_workspace"
     assert survey.source(str(source_code), str(source_code), "/home/you/workspace")["overlapping"] == "stack_dir"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
+from folder import Refusal, opened_folder
 from secret_file import belongs, give
 
 
 def main(question: dict[str, Any]) -> dict[str, Any]:
     """Have the ``folders`` ({path, owner, group, mode} each; mode as text, such as "0700"), unless this is a dry run (``check``).
 
-    Returns {"changed": paths of those that were, or would be, made or given away, "error": ""}. A link in the place of one is an error.
+    Returns {"changed": paths of those that were, or would be, made or given away, "error": ""}. A link in the place of one is an error,
+    and so is one on the way that someone other than root may have put there.
     """
     changed: list[str] = []
     for folder in question["folders"]:
@@ -23,18 +26,26 @@ def main(question: dict[str, Any]) -> dict[str, Any]:
             continue
         changed.append(str(path))
         if not question["check"]:
-            make(path, owner, group, mode)
+            try:
+                make(path, owner, group, mode)
+            except Refusal as refusal:
+                return {"changed": changed, "error": str(refusal)}
     return {"changed": changed, "error": ""}
 
 
 def make(path: Path, owner: int, group: int, mode: int) -> None:
     """Make a folder, or give away the one that is there; folders above it that are missing are anyone's to enter."""
-    for parent in reversed([one for one in path.parents if not one.exists()]):
-        parent.mkdir()
-        parent.chmod(0o755)  # whatever the umask is
-    path.mkdir(mode=0o700, exist_ok=True)
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    missing = [one.name for one in path.parents if not one.exists()]
+    handle = opened_folder(path.parents[len(missing)])
     try:
+        for name in [*reversed(missing), path.name]:
+            above = handle
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=above)
+            handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+            os.close(above)
+            if name in missing:
+                os.fchmod(handle, 0o755)  # whatever the umask is
         give(handle, owner, group, mode)
     finally:
         os.close(handle)
