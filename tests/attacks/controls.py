@@ -21,6 +21,7 @@ CONTROLS = tuple(
         # Network
         ("relations", "A network a relation", "the page could talk to the proxy past the agent"),
         ("direction", "Calls go one way", "the proxy could command the agent, the agent the page"),
+        ("own-address", "An address answers on its own network alone", "the agent could take the proxy's way out, past its own policy"),
         ("inner-networks", "Inner networks have no way out", "the agent could send anything anywhere, unseen"),
         ("no-host-address", "The server has no address on inner networks", "the agent could attack what listens on the server"),
         ("no-ipv6", "No container speaks IPv6", "link-local addresses would lead past all the rest"),
@@ -88,6 +89,7 @@ CONTROLS = tuple(
         ("one-request", "A request's body is not taken for the next request", "a stranger would be let in, with another request's answer"),
         ("login-held", "Who sends slowly keeps nobody from logging in", "a handful of connections would shut everyone out"),
         ("head-held", "A connection without a whole request does not stay", "strangers could hold as many as there are"),
+        ("gateway-full", "Strangers do not fill the gateway's memory", "everyone would be cut off, as often as a stranger likes"),
         ("edge-log", "The gateway's log holds nothing that shows who someone is", "who reads a log could be who is in it"),
         ("login-limit", "Passwords cannot be tried without end", "a password could be guessed"),
         ("session-cookie", "A session stays in its browser", "a script, or whoever is on the way, could take a session"),

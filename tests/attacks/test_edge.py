@@ -195,10 +195,11 @@ def test_its_administration_is_off(stack: Stack) -> None:
 def test_plain_http_leads_to_https_and_to_nothing_else(stack: Stack) -> None:
     """Asks for the page, and for the way to log in, without TLS, at each port that is published."""
     host = origin(stack).partition("://")[2].rpartition(":")[0] or origin(stack).partition("://")[2]
-    for number in filter(None, (port(stack), port(stack, 3080))):
-        for path in ("", "-/login", "api/events"):
+    for path in ("", "-/login", "api/events"):
+        assert " 400" in head(stack, path=path, start=f"http://{host}:{port(stack)}")[0]
+        if number := port(stack, 3080):
             first, *headers = head(stack, path=path, start=f"http://{host}:{number}")
-            assert " 308" in first, (number, path)
+            assert " 308" in first, path
             # The port that https has anyway may be named or not.
             assert f"location: {origin(stack)}/{path}" in [line.replace(":443/", "/") for line in headers]
     if port(stack, 3080):
@@ -372,6 +373,56 @@ def test_who_never_ends_a_request_is_hung_up_on(stack: Stack) -> None:
     assert done.stdout.strip() == "b''", done.stderr
 
 
+# On each of COUNT connections, sends as much of a request's head of SIZE bytes as it is let, over TLS or as plain http (PLAIN).
+FLOOD = f"""{SAY}
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+count, size, plain = int(sys.argv[4]), int(sys.argv[5]), len(sys.argv) > 6
+begun = "GET /-/login HTTP/1.1\\r\\nHost: HOST\\r\\n"
+line = "X-Long: " + "n" * 8000 + "\\r\\n"
+held = []
+for _ in range(count):
+    try:
+        connection = socket.create_connection((address, port), timeout=5) if plain else said(begun)
+        connection.settimeout(2)
+        held.append(connection)
+        connection.sendall((begun * plain).replace("HOST", host).encode())
+        for _ in range(size // len(line)):
+            connection.sendall(line.encode())
+    except OSError:
+        # It does not take more, or hangs up.
+        pass
+print(len(held))
+"""
+
+
+def flooded(stack: Stack, *words: str) -> int:
+    """Flood the gateway, see that it is there all the same, and that it was all the time; return how many connections it took."""
+    started = stack.container("gateway")["State"]["StartedAt"]
+    done = stack.server.run(shlex.join(["python3", "-c", FLOOD, *named(stack), *words]))
+    assert done.rc == 0, done.stderr
+    assert stack.statuses([call(stack, path="-/login")]) == ["200"]
+    assert stack.container("gateway")["State"]["StartedAt"] == started
+    return int(done.stdout)
+
+
+@control("gateway-full")
+@secured
+@bed
+@pytest.mark.parametrize("words", [("400", "980000"), ("1", "300000000", "plain")], ids=["tls", "plain"])
+def test_strangers_do_not_fill_its_memory(stack: Stack, words: tuple[str, ...]) -> None:
+    """Begins requests whose heads do not end, on many connections at once, and without TLS on one."""
+    assert flooded(stack, *words)
+
+
+@control("gateway-full")
+@secured
+@bed
+def test_nor_with_many_connections(stack: Stack) -> None:
+    """Begins thousands of requests of a size that it takes."""
+    assert flooded(stack, "4000", "30000") > 500
+
+
 @control("edge-log")
 @secured
 @bed
@@ -400,6 +451,20 @@ def test_passwords_cannot_be_tried_without_end(stack: Stack) -> None:
     said = [json.loads(line) for line in log.splitlines() if line.startswith("{") and '"event": "login"' in line]
     assert {"refused", "limited"} <= {one["outcome"] for one in said}
     assert "a guess that" not in log
+
+
+@control("login-limit")
+@secured
+@bed
+def test_nor_with_a_gateway_that_begins_anew(stack: Stack) -> None:
+    """Tries passwords until there is a limit, has the gateway start again, and tries another."""
+    guess = call(stack, "--data", "name=nobody&password=a+guess+that+is+long", path="-/login")
+    for _ in range(12):
+        if stack.from_server(*guess) == "429":
+            break
+    stack.server.check_output(f"docker restart --time 5 {stack.name('gateway')}")
+    stack.wait_until_healthy()
+    assert stack.from_server(*guess) == "429"
 
 
 @control("session-cookie")

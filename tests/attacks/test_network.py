@@ -41,6 +41,35 @@ DEBUG_RELATION = {("gateway", "backend"): 4096}
 AUTHORITY_RELATION = {("gateway", "egress"): 3130}
 SHUT_IN = ("llm-proxy", "backend", "frontend")
 
+# For each ADDRESS PORT, asks over each interface as if the address were on its network, and prints those that a connection came about with.
+BOUND = {
+    "backend": r"""
+while [ $# -gt 0 ]; do
+  for interface in $(ls /sys/class/net); do
+    { curl --silent --output /dev/null --noproxy '*' --interface "if!$interface" --max-time 2 "http://$1:$2/"
+      case $? in 0 | 52 | 56) echo "$interface $1:$2" ;; esac; } &
+  done
+  wait
+  shift 2
+done
+""",
+    "llm-proxy": r"""
+exec /app/bin/python -IS -c '
+import socket, sys
+for address, port in zip(sys.argv[1::2], sys.argv[2::2]):
+    for _, interface in socket.if_nameindex():
+        with socket.socket() as caller:
+            caller.settimeout(1)
+            try:
+                caller.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+                caller.connect((address, int(port)))
+                print(interface, f"{address}:{port}")
+            except OSError:
+                pass
+' "$@"
+""",
+}
+
 
 def relations(stack: Stack) -> dict[tuple[str, str], int]:
     """Return who may call whom on this stack, and at which port."""
@@ -133,6 +162,44 @@ def test_it_listens_on_the_network_of_its_callers_alone(stack: Stack, service: s
     wanted = set(listeners(stack, service)) | redirect
     assert outward == {(own[f"{stack.project}_{name}"], port) for name, port in wanted}
     assert not [row for row in rows if len(row[1]) > 20 and row[3] == "0A"], "a listener of IPv6"
+
+
+def bound(stack: Stack, source: str) -> str:
+    """Return who is reached, of the services' listeners on networks that are not the caller's, by sockets bound to an interface."""
+    prefix = f"{stack.project}_"
+    targets = [
+        (network["IPAddress"], str(port))
+        for service in SERVICES
+        for name, network in stack.containers[service]["NetworkSettings"]["Networks"].items()
+        if name.removeprefix(prefix) not in stack.members(source) | {"outside"}
+        for port in sorted({port for _, port in listeners(stack, service)})
+    ]
+    assert len(targets) > 5
+    return str(stack.inside(source, BOUND[source], *(word for target in targets for word in target)).stdout)
+
+
+@control("own-address")
+@thorough
+@pytest.mark.parametrize("source", BOUND)
+def test_no_interface_leads_to_an_address_of_another_network(stack: Stack, source: str) -> None:
+    """Binds sockets to each interface, which needs no right, and calls every other service's addresses on networks that it is not on."""
+    assert bound(stack, source) == ""
+
+
+@control("own-address")
+@bed
+@pytest.mark.parametrize("source", BOUND)
+def test_nor_where_bridges_do_without_the_firewall(stack: Stack, source: str) -> None:
+    """Does so where the server's firewall does not look at what goes from container to container, as with engines from 27.3 on."""
+    switch = "net.bridge.bridge-nf-call-iptables"
+    before = stack.server.run(f"sysctl --values {switch}").stdout.strip()
+    if before:
+        stack.server.check_output(f"sysctl --write {switch}=0")
+    try:
+        assert bound(stack, source) == ""
+    finally:
+        if before:
+            stack.server.check_output(f"sysctl --write {switch}={before}")
 
 
 @control("inner-networks", "no-host-address")

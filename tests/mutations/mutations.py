@@ -90,6 +90,16 @@ MUTATIONS = (
         only="llm-proxy",
     ),
     Mutation(
+        *(
+            "own-address",
+            "the guard answers for its other networks",
+            "test_network.py::test_nor_where_bridges_do_without_the_firewall",
+            "egress",
+        ),
+        {"sysctls": RESET},
+        only="backend",
+    ),
+    Mutation(
         *("inner-networks", "the tools' network is not internal", "test_network.py::test_it_reaches_nobody_outside_but_through_the_guard"),
         stack={"networks": {"tools_out": {"internal": False, "driver_opts": RESET}}},
         only="backend",
@@ -338,12 +348,25 @@ MUTATIONS = (
         (CADDYFILE, "read_header 10s", "read_header 10m"),
     ),
     secured(
+        *("gateway-full", "a head may be as long as someone likes", "test_strangers_do_not_fill_its_memory"),
+        (CADDYFILE, "max_header_size 32KB", "max_header_size 32MB"),
+    ),
+    Mutation(
+        *("gateway-full", "the gateway takes as many connections as there are", "test_edge.py::test_nor_with_many_connections", "gateway"),
+        {"ulimits": {"nofile": 65536}},
+        secured=True,
+    ),
+    secured(
         *("edge-log", "the gateway logs headers", "test_the_log_does_not_hold_what_shows_who_someone_is"),
         (CADDYFILE, "request>headers delete", "request>nothing delete"),
     ),
     login(
         *("login-limit", "passwords may be tried without end", "test_passwords_cannot_be_tried_without_end"),
-        *("Attempts(10, 900)", "Attempts(10000, 900)"),
+        *("Attempts(10, 900", "Attempts(10000, 900"),
+    ),
+    login(
+        *("login-limit", "a restart forgets who has failed", "test_nor_with_a_gateway_that_begins_anew"),
+        *('state . "failed', 'Path("\\/tmp") \\/ "failed'),
     ),
     login(
         *("session-cookie", "scripts may read a session", "test_a_session_stays_in_its_browser"),

@@ -1,5 +1,8 @@
 """Whoever fails too often has to wait, and nobody else."""
 
+import stat
+from pathlib import Path
+
 import pytest
 
 import attempts
@@ -15,9 +18,9 @@ class Clock:
         return self.now
 
 
-def test_after_the_limit_one_waits_until_the_first_failure_is_forgotten() -> None:
+def test_after_the_limit_one_waits_until_the_first_failure_is_forgotten(tmp_path: Path) -> None:
     clock = Clock()
-    limited = Attempts(3, 60, clock)
+    limited = Attempts(3, 60, tmp_path / "failed", clock)
     for _ in range(3):
         assert limited.wait("a") == 0
         limited.failed("a")
@@ -30,17 +33,47 @@ def test_after_the_limit_one_waits_until_the_first_failure_is_forgotten() -> Non
     assert limited.wait("a") == 10
 
 
-def test_a_success_begins_anew() -> None:
-    limited = Attempts(1, 60, Clock())
+def test_a_success_begins_anew(tmp_path: Path) -> None:
+    limited = Attempts(1, 60, tmp_path / "failed", Clock())
     limited.failed("a")
     assert limited.wait("a") > 0
     limited.forget("a")
     assert limited.wait("a") == 0
+    assert Attempts(1, 60, tmp_path / "failed", Clock()).wait("a") == 0
 
 
-def test_it_remembers_no_more_than_it_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_makes_the_service_end_does_not_begin_anew(tmp_path: Path) -> None:
+    clock = Clock()
+    limited = Attempts(2, 60, tmp_path / "failed", clock)
+    limited.failed("a")
+    clock.now += 10
+    limited.failed("a")
+    limited.failed("2001:db8::/64")
+    with (tmp_path / "failed").open("a", encoding="utf-8") as file:
+        file.write("cut o")
+    again = Attempts(2, 60, tmp_path / "failed", clock)
+    assert (again.wait("a"), again.wait("b")) == (50, 0)
+    again.failed("2001:db8::/64")
+    assert Attempts(2, 60, tmp_path / "failed", clock).wait("2001:db8::/64") == 60
+    assert stat.S_IMODE((tmp_path / "failed").stat().st_mode) == 0o600
+
+
+def test_its_file_does_not_grow_without_end(tmp_path: Path) -> None:
+    limited = Attempts(1, 60, tmp_path / "failed", Clock())
+    for _ in range(5000):
+        limited.failed("a")
+    assert len((tmp_path / "failed").read_text(encoding="utf-8").splitlines()) < 1100
+
+
+def test_a_disk_that_is_full_does_not_let_anyone_try_without_end(tmp_path: Path) -> None:
+    limited = Attempts(1, 60, tmp_path / "missing/failed", Clock())
+    limited.failed("a")
+    assert limited.wait("a") == 60
+
+
+def test_it_remembers_no_more_than_it_has_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "MAX_KEYS", 3)
-    limited = Attempts(1, 60, Clock())
+    limited = Attempts(1, 60, tmp_path / "failed", Clock())
     for key in "abcd":
         limited.failed(key)
     assert [limited.wait(key) > 0 for key in "abcd"] == [False, True, True, True]

@@ -1,21 +1,36 @@
 """Who has failed how often lately: what limits guessing."""
 
+import contextlib
 import ipaddress
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 MAX_KEYS = 10_000
 
 
 class Attempts:
-    """Counts failures by a key, such as an address; after `limit` of them within `window` seconds, the key has to wait."""
+    """Counts failures by a key without spaces, such as an address; after `limit` of them within `window` seconds, the key has to wait.
 
-    def __init__(self, limit: int, window: float, clock: Callable[[], float] = time.monotonic) -> None:
+    Each is a line in the file `path` too, so that whoever makes the service end does not begin anew.
+    """
+
+    def __init__(self, limit: int, window: float, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.limit = limit
         self.window = window
+        self._path = path
         self._clock = clock
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self._lines = self._lines_at_most = 0
+        with contextlib.suppress(FileNotFoundError):
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                # One that was cut off counts for nobody.
+                with contextlib.suppress(ValueError):
+                    key, moment = line.split()
+                    self._count(key, float(moment))
+        self._write_anew()
 
     def wait(self, key: str) -> float:
         """Return how many seconds the key has to wait before it may try again, 0 if it may now."""
@@ -24,15 +39,40 @@ class Attempts:
 
     def failed(self, key: str) -> None:
         """Count a failure."""
-        self._failures[key] = [*self._recent(key), self._clock()][-self.limit :]
+        now = self._clock()
+        self._count(key, now)
+        if self._lines >= self._lines_at_most:
+            self._write_anew()
+        else:
+            # On a full disk, what is remembered here limits all the same.
+            with contextlib.suppress(OSError):
+                self._write(self._path, os.O_APPEND, f"{key} {now}\n")
+            self._lines += 1
+
+    def forget(self, key: str) -> None:
+        """Let a key begin anew, after a success."""
+        if self._failures.pop(key, None):
+            self._write_anew()
+
+    def _count(self, key: str, moment: float) -> None:
+        self._failures[key] = [*self._recent(key), moment][-self.limit :]
         self._failures.move_to_end(key)
         # Whoever has many addresses is limited by the name that is tried, not by what is remembered here.
         while len(self._failures) > MAX_KEYS:
             self._failures.popitem(last=False)
 
-    def forget(self, key: str) -> None:
-        """Let a key begin anew, after a success."""
-        self._failures.pop(key, None)
+    def _write_anew(self) -> None:
+        """Write down what counts now, and nothing else."""
+        lines = [f"{key} {moment}\n" for key in self._failures for moment in self._recent(key)]
+        fresh = self._path.with_suffix(".new")
+        with contextlib.suppress(OSError):
+            self._write(fresh, os.O_TRUNC, "".join(lines))
+            fresh.replace(self._path)
+        self._lines, self._lines_at_most = len(lines), 2 * len(lines) + 1000
+
+    def _write(self, path: Path, how: int, text: str) -> None:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
 
     def _recent(self, key: str) -> list[float]:
         since = self._clock() - self.window

@@ -231,13 +231,14 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
-def served(users: Path, sessions: Path, days: float, address: tuple[str, int], **settings: Any) -> ThreadingHTTPServer:
+def served(users: Path, state: Path, days: float, address: tuple[str, int], **settings: Any) -> ThreadingHTTPServer:
     """Return the server, which is not started yet.
 
-    `users` and `sessions` are its files, `days` how long a session lasts, `settings` what else a Handler goes by.
+    `users` is a file, `state` the folder of its own files, `days` how long a session lasts, `settings` what else a Handler goes by.
     """
     lifetime = int(days * 86400)
-    login = Login(Users(users), Sessions(sessions, lifetime), Attempts(10, 900), Attempts(30, 900))
+    limits = Attempts(10, 900, state / "failed-by-address"), Attempts(30, 900, state / "failed-by-name")
+    login = Login(Users(users), Sessions(state / "sessions.json", lifetime), *limits)
     handler = type("Bound", (Handler,), {"login": login, "lifetime": lifetime, **settings})
     return Server(address, handler)
 
@@ -253,4 +254,4 @@ if __name__ == "__main__":
     voucher = Voucher(users.with_name("proxy.sha256"), said_in, proxies) if said_in else None
     at = ("127.0.0.1", 2021)
     more = {"trusted": proxies, "voucher": voucher, "names": names, "gateway": ("gateway-edge", 3000)}
-    served(users, folder / "sessions.json", days, at, **more).serve_forever()
+    served(users, folder, days, at, **more).serve_forever()
