@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Callable
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import bed as world
@@ -208,6 +208,17 @@ def test_slow_and_many_requests_leave_the_proxy_alive(stack: Stack) -> None:
     assert stack.inside("backend", script).stdout in ("200", "503")
     assert stack.from_backend("http://llm-proxy:4000/v1/models") == "200"
     assert stack.container("llm-proxy")["State"]["Health"]["Status"] == "healthy"
+
+
+@control("limits")
+@bed
+def test_a_schema_that_grows_without_measure_is_refused(stack: Stack) -> None:
+    """Sends a tool of 2 KB whose definitions name each other, to the provider for which LiteLLM writes them out."""
+    names = [f"d{number}" for number in range(16)]
+    definitions = {name: {"properties": {place: {"$ref": f"#/$defs/{after}"} for place in "ab"}} for name, after in pairwise(names)}
+    schema = {"$defs": {**definitions, names[-1]: {"type": "string"}}, "properties": {"a": {"$ref": "#/$defs/d0"}}}
+    body = say("hello", "gemini", tools=[{"type": "function", "function": {"name": "a", "parameters": schema}}])
+    assert chat(stack, body).startswith("HTTP/1.1 400")
 
 
 @control("answers")

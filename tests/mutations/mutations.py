@@ -186,6 +186,10 @@ MUTATIONS = (
         ("intake.py", "MAX_BODY = 32 * 1024 * 1024", "MAX_BODY = 1 << 40"),
     ),
     proxy(
+        *("limits", "a schema may grow without measure", "test_proxy.py::test_a_schema_that_grows_without_measure_is_refused"),
+        ("body.py", "if any(word in written for word in _FOLDED):", "if False:"),
+    ),
+    proxy(
         *("answers", "every header of an answer passes", "test_proxy.py::test_an_answer_reveals_neither_version_nor_host"),
         ("answer.py", " for name, value in headers if name.lower() in names]", " for name, value in headers]"),
     ),

@@ -225,6 +225,26 @@ def test_a_header_without_end_is_refused(proxy: Proxy) -> None:
         assert proxy.call("GET", "/v1/models", headers={"x": "y" * 200_000})[0] == 400
 
 
+def test_connections_beyond_all_measure_are_hung_up_on(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connection.MAX_CONNECTIONS", 20)
+    with contextlib.ExitStack() as opened:
+        held = [opened.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=5)) for _ in range(30)]
+        for one in held:
+            with contextlib.suppress(OSError):
+                one.send(b"GET /v1/models HTTP/1.1\r\nx: ")
+        assert [closed(one) for one in held[20:]] == [True] * 10
+        held[0].send(b"y\r\nhost: x\r\n\r\n")
+        assert held[0].recv(12) == b"HTTP/1.1 200"
+
+
+def closed(connection: socket.socket) -> bool:
+    """Tell whether the other side has hung up."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
 def test_an_upgrade_opens_no_websocket(proxy: Proxy) -> None:
     upgrade = {"connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13", "sec-websocket-key": "x" * 24}
     assert proxy.call("GET", "/v1/realtime?model=gpt-5", headers=upgrade)[0] == 401

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, HTTPException, Request
+from litellm.litellm_core_utils.prompt_templates.common_utils import unpack_defs
 from served import BEARER, MASTER_KEY, Provider, Proxy
 
 from access import KEYLESS_ROUTES
+from schemas import unfolded
 
 TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object", "properties": {}}}}]
 
@@ -163,3 +165,34 @@ def test_a_request_that_chooses_its_path_carries_no_key(proxy: Proxy, provider: 
     before = len(provider.credentials)
     assert proxy.chat("hello", "gpt-5", ADMIN, deployment_id="elsewhere")[0] == 400
     assert len(provider.credentials) == before
+
+
+def ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+SCHEMAS = {
+    "doubling": {
+        "$defs": {**{f"d{n}": {"properties": {"a": ref(f"d{n + 1}"), "b": ref(f"d{n + 1}")}} for n in range(8)}, "d8": {"type": "string"}},
+        "properties": {"a": ref("d0")},
+    },
+    "circle": {"$defs": {name: {"anyOf": [ref(other) for other in "abcd"]} for name in "abcd"}, "anyOf": [ref("a")]},
+    "inner": {"properties": {"x": {"$defs": {"y": {"description": "long " * 99}}, "items": [ref("y")] * 9}, "y": ref("y")}},
+    "old": {"definitions": {"n": {"enum": list(range(50))}}, "properties": {str(n): {"$ref": "#/definitions/n"} for n in range(20)}},
+}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_unfolds_to_no_more_than_was_counted(name: str) -> None:
+    schema = json.loads(json.dumps(SCHEMAS[name]))
+    before, counted = len(json.dumps(schema)), unfolded([schema])
+    unpack_defs(schema, schema.pop("$defs", {}))
+    assert before < len(json.dumps(schema)) <= before + counted
+
+
+def test_a_schema_that_would_fill_the_memory_is_refused(proxy: Proxy) -> None:
+    inner = {f"d{n}": {"properties": {"a": ref(f"d{n + 1}"), "b": ref(f"d{n + 1}")}} for n in range(30)}
+    schema = {"$defs": inner, "properties": {"a": ref("d0")}}
+    status, body = proxy.chat("hello", tools=[{"type": "function", "function": {"name": "a", "parameters": schema}}])
+    assert status == 400
+    assert "refer to too much" in json.loads(body)["error"]["message"]

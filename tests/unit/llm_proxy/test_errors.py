@@ -1,6 +1,7 @@
 """What a keyless caller learns of an error."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -123,3 +124,41 @@ def test_an_error_without_an_end_is_not_kept_for_ever() -> None:
     events = ErrorEvents(CLEANER, MASKER)
     out = b"".join(events.feed(b"x" * 300_000) for _ in range(4))
     assert 0 < len(out) < 20_000
+
+
+LONG = 8000
+RUNS = [
+    "a-",
+    "a-1",
+    "a.",
+    "a:1.",
+    "/a",
+    "/usr/",
+    " ",
+    "\n ",
+    "*a",
+    "a*",
+    "a**",
+    "[0:",
+    "1.",
+    "host=",
+    "litellm 1.",
+    "Error: ",
+    "sk-",
+    "Bearer ",
+    "0" * 31 + "-",
+    "x://",
+]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_no_text_takes_long_to_clean(run: str) -> None:
+    started = time.process_time()
+    for end in ("", "!"):
+        CLEANER.text((run * LONG)[:LONG] + end, MASKER)
+    assert time.process_time() - started < 0.5
+
+
+def test_what_stands_beside_dots_and_paths_is_cleaned_all_the_same() -> None:
+    said = CLEANER.text("at ..inner:4000 and -inner:4001 in x/usr/lib/python3/site-packages/a.py and a*b*** or (c***)", MASKER)
+    assert said == "at ..[address] and [address] in [file] and a*[masked] or ([masked])"

@@ -288,13 +288,22 @@ def test_a_client_that_goes_away_gets_no_answer() -> None:
 
 
 def test_all_the_bodies_together_have_a_limit_which_ends_with_their_requests() -> None:
-    intake = Intake(max_together=100)
-    intake.held = 90
+    intake = Intake(max_together=1000)
+    intake.held = 950
     assert chat(CHAT, gate=behind(intake=intake)).status == 503
     intake.held = 0
     for _ in range(3):
         assert chat(CHAT, gate=behind(intake=intake)).status == 200
     assert chat({**CHAT, "api_base": "x"}, gate=behind(intake=Intake(max_together=1000))).gate.intake.held == 0
+
+
+@pytest.mark.parametrize("parameters", [{"enum": [[]] * 300}, {"$defs": {"a": {"description": "x" * 200}}, "anyOf": [{"$ref": "a"}] * 30}])
+def test_what_takes_more_memory_than_its_text_counts_for_more(parameters: dict[str, Any]) -> None:
+    body = {**CHAT, "tools": [{"type": "function", "function": {"name": "a", "parameters": parameters}}]}
+    assert len(dumped(body)) < 2000
+    call = chat(body, gate=behind(intake=Intake(max_together=6_000)))
+    assert (call.status, call.gate.intake.held) == (503, 0)
+    assert chat(body, gate=behind(intake=Intake(max_together=40_000))).status == 200
 
 
 def test_an_answer_holds_no_secret_and_says_its_own_length() -> None:

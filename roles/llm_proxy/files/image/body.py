@@ -2,27 +2,36 @@
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from fields import CHAT
 from refusal import RefusedError
+from schemas import unfolded
 from shapes import check
 
 MAX_DEPTH = 64
 # Each value costs memory many times its bytes: 32 MiB of `[],` would become a gigabyte.
 MAX_MARKS = 400_000
+# Bytes of a text that take as much memory, in LiteLLM's copies, as a mark does.
+MARK = 16
+# Without any of these, a schema is no more than it seems.
+_FOLDED = (b'"$ref"', b'"$defs"', b'"definitions"', b'"schemas"')
 
 _STRING = re.compile(rb'"[^"]*"?')
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def checked_chat(raw: bytes, models: Collection[str]) -> bytes:
+def checked_chat(raw: bytes, models: Collection[str], count: Callable[[int], None] = lambda _: None) -> bytes:
     """Check a chat request and write it anew, so that what was checked is what LiteLLM reads.
 
+    `count` is told of the bytes that it takes besides its own, as of a text.
+
     Raises:
-        RefusedError: 400 for what is not JSON or has a field that fields.py does not allow, 404 for a model not in `models`.
+        RefusedError: 400 for what is not JSON or has a field that fields.py does not allow, 404 for a model not in `models`, and
+            whatever `count` raises.
     """
+    count(MARK * marks(raw))
     request = parse(raw)
     check(request, CHAT, "")
     if request["model"] not in models:
@@ -30,18 +39,20 @@ def checked_chat(raw: bytes, models: Collection[str]) -> bytes:
         raise RefusedError(message, status=404, param="model", code="model_not_found")
     try:
         # Half a surrogate pair is no character: JavaScript may cut a text there, and UTF-8 cannot carry it.
-        return json.dumps(request, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
+        written = json.dumps(request, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
     except ValueError:
         raise RefusedError("The body holds a number that JSON does not have, such as NaN", code="invalid_json") from None
+    if any(word in written for word in _FOLDED):
+        count(unfolded(tool["function"].get("parameters") for tool in request.get("tools", [])))
+    return written
 
 
 def parse(raw: bytes) -> Any:
-    """Read strict JSON: UTF-8, no key twice in an object, neither too deep nor too many values.
+    """Read strict JSON: UTF-8, and no key twice in an object. How deep it is, and how many values it has, is for `marks` to tell before.
 
     Raises:
         RefusedError: 400.
     """
-    _bound(raw)
     try:
         return json.loads(raw.decode("utf-8"), object_pairs_hook=_object)
     except UnicodeDecodeError:
@@ -50,18 +61,24 @@ def parse(raw: bytes) -> Any:
         raise RefusedError("The body is not valid JSON", code="invalid_json") from None
 
 
-def _bound(raw: bytes) -> None:
-    """Look at the quotes, commas and brackets that are not part of a text, before anything is built of them."""
+def marks(raw: bytes) -> int:
+    """Return how many quotes, commas and brackets there are that are not part of a text.
+
+    Raises:
+        RefusedError: 400, there are too many, or the brackets go too deep for anything to be built of them.
+    """
     bones = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
     if bones.count(b'"') <= MAX_MARKS:
         bones = _STRING.sub(b"", bones)
-    if sum(bones.count(mark) for mark in b'",[]{}') > MAX_MARKS:
+    found = sum(bones.count(mark) for mark in b'",[]{}')
+    if found > MAX_MARKS:
         raise RefusedError("The body holds too many values", code="invalid_json")
     depth = 0
     for bracket in bones.translate(None, _NOT_BRACKETS):
         depth += 1 if bracket in b"[{" else -1
         if depth > MAX_DEPTH:
             raise RefusedError(f"The body is nested deeper than {MAX_DEPTH} levels", code="invalid_json")
+    return found
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 REQUEST_SECONDS = 15.0
 # Seconds for which a client may leave unread what waits for it.
 READ_SECONDS = 60.0
+# Of these, Uvicorn answers the requests of the first 256; it would keep any number of others, with what they have sent.
+MAX_CONNECTIONS = 512
 
 
 class PatientConnection(H11Protocol):
@@ -19,8 +21,10 @@ class PatientConnection(H11Protocol):
     _read_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Start waiting for the first request."""
+        """Start waiting for the first request; hang up where there are too many others."""
         super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
         self._await_request()
 
     def data_received(self, data: bytes) -> None:

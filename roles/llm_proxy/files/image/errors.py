@@ -33,9 +33,11 @@ GENERIC = {
     429: "The provider asks for fewer requests; try again later",
 }
 
-# In this order: what is cut off first is not looked at again.
+# In this order: what is cut off first is not looked at again. None begins anew at each character of a long run: a provider, or who has it
+# repeat something, chooses the text, and that would take seconds in which nobody else is answered.
 _CUT = re.compile(
-    r"\s*(?:Traceback \(most recent call last\)|Received Model Group=|Available Model Group Fallbacks=|LiteLLM: |LiteLLM Retr).*", re.DOTALL
+    r"(?<!\s)\s*(?:Traceback \(most recent call last\)|Received Model Group=|Available Model Group Fallbacks=|LiteLLM: |LiteLLM Retr).*",
+    re.DOTALL,
 )
 _PREFIXES = re.compile(r"^(?:\s*(?:litellm\.)?(?:[A-Za-z]+(?:Error|Exception))\s*(?::|-)\s*)+")
 _REPLACED: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -43,8 +45,8 @@ _REPLACED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "[address]"),
     (re.compile(r"\[?\b[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){3,7}\b\]?", re.IGNORECASE), "[address]"),
     (re.compile(r"\bhost=['\"]?[^\s'\",)]+['\"]?", re.IGNORECASE), "host=[address]"),
-    (re.compile(r"\b[a-z0-9-]+(?:\.[a-z0-9-]+)*:\d{2,5}\b(?!\.\d)", re.IGNORECASE), "[address]"),
-    (re.compile(r"(?:/[\w.+-]+)+/(?:site-packages|litellm|ocweb)/[\w./+-]*"), "[file]"),
+    (re.compile(r"(?<![a-z0-9-])(?<![a-z0-9-]\.)[a-z0-9-]+(?:\.[a-z0-9-]+)*:\d{2,5}\b(?!\.\d)", re.IGNORECASE), "[address]"),
+    (re.compile(r"(?<![\w./+-])[\w.+-]*(?:/[\w.+-]+)+/(?:site-packages|litellm|ocweb)/[\w./+-]*"), "[file]"),
     (re.compile(r"\blitellm[ /=v]*\d+(?:\.\d+)+\S*", re.IGNORECASE), "[version]"),
     (re.compile(r"\b[0-9a-f]{32,}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "[id]"),
     (re.compile(r"\blitellm\.(?=[A-Z])"), ""),

@@ -13,8 +13,10 @@ TEXT = Text()
 NAME = Text(re.compile(r"[A-Za-z0-9_.:/-]{1,256}\Z"), "a name of letters, digits and _ . : / -, at most 256")
 # LiteLLM and providers would fetch any other address, and LiteLLM also one that stands behind `base64,`.
 BASE64_CHARS = r"[A-Za-z0-9+/]*={0,2}\Z"
-IMAGE = Text(re.compile(r"data:image/[a-z0-9.+-]+;base64," + BASE64_CHARS), "an image as a data: URL (data:image/png;base64,...)")
-FILE = Text(re.compile(r"data:[a-z0-9]+/[a-z0-9.+-]+;base64," + BASE64_CHARS), "a file as a data: URL (data:application/pdf;base64,...)")
+IMAGE = Text(re.compile(r"data:image/[a-z0-9.+-]{1,80};base64," + BASE64_CHARS), "an image as a data: URL (data:image/png;base64,...)")
+FILE = Text(
+    re.compile(r"data:[a-z0-9]{1,80}/[a-z0-9.+-]{1,80};base64," + BASE64_CHARS), "a file as a data: URL (data:application/pdf;base64,...)"
+)
 BASE64 = Text(re.compile(BASE64_CHARS), "base64")
 
 # OpenCode asks Anthropic's models to cache, on whatever comes last in a message.
@@ -82,7 +84,7 @@ MESSAGE = Tagged(
 TOOL = Record(
     {
         "type": OneOf(("function",)),
-        # The parameters are a JSON schema, for the model to read.
+        # The parameters are a JSON schema, for the model to read; what it refers to, schemas.py counts.
         "function": Record({"name": NAME, "description": TEXT, "parameters": AnyObject(), "strict": Flag()}, frozenset({"name"})),
     },
     frozenset({"type", "function"}),

@@ -75,9 +75,9 @@ class Gate:
             # A look now, so that a key which is replaced while the provider is asked is known.
             self.held.masker()
             if scope["method"] == "POST":
-                async with self.intake.body(scope["headers"], receive) as raw:
+                async with self.intake.body(scope["headers"], receive) as (raw, count):
                     self.held.decoy.look({**scope, "headers": [], "query_string": b""}, raw)
-                    checked = checked_chat(raw, self.models)
+                    checked = checked_chat(raw, self.models, count)
                     # An answer may take minutes; what was checked is kept for LiteLLM, and nothing else.
                     del raw
                     await self._ask(scope, checked, receive, answer)

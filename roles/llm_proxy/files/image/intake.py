@@ -12,8 +12,8 @@ Receive = Callable[[], Awaitable[Message]]
 
 MAX_BODY = 32 * 1024 * 1024
 MAX_SECONDS = 60.0
-# Bytes of all the requests under way. LiteLLM keeps several copies of each: one of 31 MB with a single emoji in it, which
-# makes every character four bytes, takes 370 MB more; and llm_proxy_memory_limit is 1 GB.
+# Bytes of all the requests under way, and of texts that would take what their values take. LiteLLM keeps several copies of each: one of
+# 31 MB with a single emoji in it, which makes every character four bytes, takes 370 MB more; and llm_proxy_memory_limit is 1 GB.
 MAX_TOGETHER = 48 * 1024 * 1024
 
 
@@ -31,8 +31,8 @@ class Intake:
         self.held = 0
 
     @asynccontextmanager
-    async def body(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> AsyncIterator[bytes]:
-        """The whole JSON body of a request; its memory counts until the context is left.
+    async def body(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> AsyncIterator[tuple[bytes, Callable[[int], None]]]:
+        """The whole JSON body of a request, and what counts further bytes that it takes; its memory counts until the context is left.
 
         Raises:
             RefusedError: 400 for another content type, 413 when it is too large, 408 when it is too slow, 503 when others hold too much.
@@ -43,7 +43,7 @@ class Intake:
         try:
             # The caller's is to be the only reference: it lets go of the bytes once they are checked.
             whole = [await self._read(receive, share)]
-            yield whole.pop()
+            yield whole.pop(), lambda more: self._count(more, share)
         finally:
             self.held -= share[0]
 
@@ -53,16 +53,19 @@ class Intake:
         try:
             async with asyncio.timeout(self.seconds):
                 async for piece in _pieces(receive):
-                    share[0] += len(piece)
-                    self.held += len(piece)
-                    if share[0] > self.max_body:
+                    if share[0] + len(piece) > self.max_body:
                         raise _too_large(self.max_body)
-                    if self.held > self.max_together:
-                        raise RefusedError("Too much is under way; try again later", status=503, kind="server_error", code="overloaded")
+                    self._count(len(piece), share)
                     pieces.append(piece)
         except TimeoutError:
             raise RefusedError(f"The body did not arrive within {self.seconds:g} seconds", status=408, code="request_timeout") from None
         return b"".join(pieces)
+
+    def _count(self, more: int, share: list[int]) -> None:
+        share[0] += more
+        self.held += more
+        if self.held > self.max_together:
+            raise RefusedError("Too much is under way; try again later", status=503, kind="server_error", code="overloaded")
 
     def _look_at(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         found: dict[bytes, list[bytes]] = {}

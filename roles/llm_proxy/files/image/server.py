@@ -22,7 +22,7 @@ PORT = 4000
 LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router")
 # Connections and requests; the next one is answered 503. OpenCode needs a few for each conversation.
 MAX_TOGETHER = 256
-MAX_HEADER_BYTES = 65_536
+MAX_HEADER_BYTES = 16_384
 # No answer is cut off by a restart that can wait: Compose's stop_grace_period is longer.
 SHUTDOWN_SECONDS = 290
 
