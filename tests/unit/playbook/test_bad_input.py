@@ -464,6 +464,10 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         {"frontend_source": {"folder": "/srv/oc-web"}},
         [["frontend_source: a folder is run from in development alone", "stack_mode"]],
     ),
+    "source_of_another_page": (
+        {"stack_mode": "development", "frontend_ui": "opencode", "frontend_source": {"folder": "/srv/oc-web"}},
+        [["frontend_source: a folder is run from in development alone, and only oc-web's page is", "set frontend_ui to oc-web"]],
+    ),
     "source_missing": (
         {"stack_mode": "development", "frontend_source": {"folder": "/no/source"}},
         [["frontend_source: /no/source does not exist"]],
