@@ -134,7 +134,7 @@ docs: .venv/test.stamp ## write the roles' READMEs anew from their variables
 build: .venv/deploy.stamp ## the collection as an artifact in dist/
 	.venv/bin/ansible-galaxy collection build --force --output-path dist
 
-clean: ## remove the Python environment (never a deployed stack)
+clean: ## remove the Python environment and what was built in dist/ (never a deployed stack)
 	rm -rf .venv dist
 
 .venv/%.stamp: pyproject.toml uv.lock .config/uv.txt .config/environment
