@@ -127,6 +127,13 @@ def test_all_that_came_goes(host: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert removal.answer(question(host, confirmation=""))["changed"] is False
 
 
+def test_the_packages_are_asked_for_once_and_before_anything_goes(host: Path, fake_docker: FakeDocker) -> None:
+    recorded(host)
+    fake_docker(f"mkdir {host}/asked || exit 1; cat {host}/packages", "dpkg-query")
+    assert {"package docker.io", "package iptables"} <= set(removal.answer(question(host))["lines"])
+    assert "dpkg --purge docker.io iptables\n" in (host / "log").read_text(encoding="utf-8")
+
+
 def test_the_packages_that_others_need_stay(host: Path) -> None:
     recorded(host)
     with (host / "packages").open("a", encoding="utf-8") as file:

@@ -55,6 +55,13 @@ def test_the_base_that_all_stacks_share_goes_with_the_last(
     assert images == [f"image rm localhost/ocweb/backend:2 localhost/ocweb/base:1{'' if other else ' localhost/ocweb-bootstrap:trixie'}"]
 
 
+def test_the_engine_is_asked_once(root: Path, tmp_path: Path, fake_docker: FakeDocker) -> None:
+    fake_docker(ENGINE.replace("{log}", str(tmp_path / "log")).replace("$OTHER", "true"))
+    removal.answer(question(root))
+    asked = [line for line in (tmp_path / "log").read_text(encoding="utf-8").splitlines() if line.startswith(("version", "ps", "image ls"))]
+    assert len(asked) == len(set(asked)) > 2
+
+
 def test_a_dry_run_says_what_would_go_and_needs_no_confirmation(root: Path, tmp_path: Path, fake_docker: FakeDocker) -> None:
     fake_docker(ENGINE.replace("{log}", str(tmp_path / "log")).replace("$OTHER", "true"))
     done = removal.answer(question(root, check=True, confirmation=""))

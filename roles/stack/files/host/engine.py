@@ -56,8 +56,9 @@ def remember(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def to_remove(stack: Stack, ours: dict[str, list[str]], bases: list[str]) -> dict[str, Any]:
-    """Return the record of an engine that may go, with the packages that are needed without it in ``kept``; {} where there is no engine.
+    """Return the record of an engine that may go; {} where there is no engine.
 
+    Of its packages, ``kept`` are those that are needed without it, and ``leaving`` those of the others that are there.
     ``ours`` is what the engine has of the stack, by kind, and ``bases`` are the images that its base may have been made from.
 
     Raises:
@@ -83,7 +84,7 @@ def to_remove(stack: Stack, ours: dict[str, list[str]], bases: list[str]) -> dic
     if others:
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         raise Refusal(f"stack_remove_engine: something else uses the engine: {', '.join(others[:5])}{more}. {stays}.")
-    return {**record, "kept": kept}
+    return {**record, "kept": kept, "leaving": [name for name in record["packages"] if name in there and name not in kept]}
 
 
 def foreign(ours: dict[str, list[str]], bases: Iterable[str]) -> list[str]:
@@ -151,15 +152,10 @@ def needed(going: set[str], there: dict[str, tuple[set[str], list[set[str]]]]) -
         kept.update(more)
 
 
-def packages(record: dict[str, Any]) -> list[str]:
-    """Return the packages that go with the engine, as far as they are there."""
-    return [name for name in record["packages"] if name not in record["kept"] and name in installed()]
-
-
 def lines(record: dict[str, Any]) -> list[str]:
     """Say what goes with an engine, and what stays of it."""
     return [
-        *(f"package {name}" for name in packages(record)),
+        *(f"package {name}" for name in record["leaving"]),
         *(f"folder {path}" for path in DATA if path.exists()),
         *(f"file {path}" for path in [*record["files"], RECORD] if os.path.lexists(path)),
         *(f"(package {name} stays: {why} needs it)" for name, why in sorted(record["kept"].items())),
@@ -175,8 +171,7 @@ def remove(record: dict[str, Any]) -> None:
         run(*stop, timeout=None)
     write(RECORD, json.dumps({**record, "going": True}, indent=2).encode() + b"\n", 0o644)
     # Unlike apt's, this takes nothing else along: it refuses where another package would break.
-    going = packages(record)
-    done = run("dpkg", "--purge", *going, timeout=None) if going else None
+    done = run("dpkg", "--purge", *record["leaving"], timeout=None) if record["leaving"] else None
     if done is not None and done.returncode:
         raise Refusal(f"The engine's packages could not be removed, run again: {'; '.join(done.stderr.strip().splitlines())}", changed=True)
     for path in DATA:

@@ -33,6 +33,10 @@ class Refusal(Exception):
         self.changed = changed
 
 
+class Unanswered(Refusal):
+    """A command did not say what is there, and that is not to be taken for nothing."""
+
+
 def answered(work: Callable[[dict[str, Any]], dict[str, Any]], question: dict[str, Any]) -> dict[str, Any]:
     """Do a program's work and return what comes of it, with ``error``: "", or why nothing did."""
     try:
@@ -61,12 +65,12 @@ def said(*command: str, timeout: float | None = 60) -> list[str]:
     """Return the lines that a command prints, each once and in order.
 
     Raises:
-        Refusal: it failed, and what it did not say is not to be taken for nothing.
+        Unanswered: it failed.
     """
     done = run(*command, timeout=timeout)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise Refusal(f"`{' '.join(command[:3])}` failed on this host, so that what is there is not known: {reason}. Nothing was removed.")
+        raise Unanswered(f"`{' '.join(command[:3])}` failed on this host, so that what is there is not known: {reason}.")
     return sorted(set(done.stdout.splitlines()))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import engine
-from folder import LABEL, Refusal, Stack, answered, opened_folder, run, said
+from folder import LABEL, Refusal, Stack, Unanswered, answered, opened_folder, run, said
 
 # Made by base-image, and used by every stack on the host.
 SHARED_IMAGE = "localhost/ocweb-bootstrap"
@@ -62,10 +62,8 @@ def check(stack: Stack, confirmation: str, dry: bool) -> None:
         )
 
 
-def remove(stack: Stack, with_workspace: bool, dry: bool) -> list[str]:
-    """Remove it all, or with ``dry`` nothing, and say what."""
-    problem = stack.engine_problem()
-    there = {} if problem else found(stack)
+def remove(stack: Stack, there: dict[str, list[str]], problem: str, with_workspace: bool, dry: bool) -> list[str]:
+    """Remove the folder and what is ``there`` of the stack, or with ``dry`` nothing, and say what; ``problem`` is the engine's."""
     if problem and shutil.which("docker") and (stack.description.exists() or (stack.path / "build.yml").exists()):
         raise Refusal(f"{problem} Nothing was removed, since its containers would stay.")
     folder = workspace(stack)
@@ -103,14 +101,17 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     stack = Stack(question["stack_dir"], question["project"])
     dry = bool(question["check"])
     problem = stack.engine_problem()
-    there = {} if problem else found(stack)
+    try:
+        there = {} if problem else found(stack)
+        record = engine.to_remove(stack, there, question["bases"]) if question["engine"] else {}
+    except Unanswered as unanswered:
+        raise Refusal(f"{unanswered} Nothing was removed.") from unanswered
     none = not stack.path.exists() and not any(there.values())
-    record = engine.to_remove(stack, there, question["bases"]) if question["engine"] else {}
     if none and not record:
         unknown = f"; what the engine has of one is not known. {problem}" if problem and shutil.which("docker") else ""
         return {"changed": False, "lines": [f"There is no stack in {stack.path}{unknown}"]}
     check(stack, str(question["confirmation"]), dry)
-    lines = remove(stack, bool(question["workspace"]), dry)
+    lines = remove(stack, there, problem, bool(question["workspace"]), dry)
     if record:
         lines += engine.lines(record)
         if not dry:
