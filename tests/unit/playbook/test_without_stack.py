@@ -29,22 +29,43 @@ NONE = "There is no stack in"
     ],
 )
 def test_one_clear_error(tmp_path: Path, engine_path: str, play: str, given: dict[str, object], words: str) -> None:
+    code, said = run(tmp_path, engine_path, f"playbooks/{play}.yml", given, "--check")
+    assert words in said
+    assert (code == 0) == (play in ("status", "remove") and words == NONE), said
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, NONE),
+        ({"stack_backup_password": ""}, "stack_backup_password: there is none"),
+        ({"stack_restore_upload": "/none.tar.gpg"}, "stack_restore_upload: /none.tar.gpg is not a file on this machine"),
+    ],
+)
+def test_no_backup_is_sent_to_a_host_that_cannot_restore_it(tmp_path: Path, engine_path: str, given: dict[str, object], words: str) -> None:
+    (tmp_path / "here.tar.gpg").touch()
+    sent = {"stack_restore_upload": f"{tmp_path}/here.tar.gpg", "stack_restore_file": f"{tmp_path}/there/backup.tar.gpg"}
+    code, said = run(tmp_path, engine_path, "playbooks/restore.yml", {**sent, **given})
+    assert (code, words in said) == (2, True), said
+    assert not (tmp_path / "there").exists()
+
+
+def run(folder: Path, path: str, play: str, given: dict[str, object], *options: str) -> tuple[int, str]:
+    """Run a play on this machine as a host without a stack; return its exit code and what it says, as one line."""
     host = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
-        "stack_dir": f"{tmp_path}/stack",
+        "stack_dir": f"{folder}/stack",
         "stack_backup_password": "a password for tests alone",
-        "stack_status_reports": str(tmp_path),
+        "stack_status_reports": str(folder),
     }
-    (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": {"here": {**host, **given}}}}), encoding="utf-8")
+    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": {"here": {**host, **given}}}}), encoding="utf-8")
     done = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "--check", "--inventory", tmp_path / "hosts.json", f"playbooks/{play}.yml"],
+        [Path(sys.executable).with_name("ansible-playbook"), "--inventory", folder / "hosts.json", play, *options],
         cwd=ROOT,
-        env={**os.environ, "PATH": engine_path, "ANSIBLE_NOCOLOR": "1"},
+        env={**os.environ, "PATH": path, "ANSIBLE_NOCOLOR": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    said = " ".join((done.stdout + done.stderr).split())
-    assert words in said
-    assert (done.returncode == 0) == (play in ("status", "remove") and words == NONE), said
+    return done.returncode, " ".join((done.stdout + done.stderr).split())

@@ -14,6 +14,7 @@ import restore
 from folder import Refusal, Stack
 
 HOST = Path(folder.__file__).parent
+NOW = {"check": False, "unsent": False}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def test_a_file_that_is_not_there_and_the_last_ones_that_are(tmp_path: Path, the
     for name in there:
         (tmp_path / name).touch()
     file = tmp_path / "none.tar.gpg"
-    question = {"stack_dir": str(tmp_path), "project": "ocweb", "password": "a password of tests", "file": str(file), "check": False}
+    question = {"stack_dir": str(tmp_path), "project": "ocweb", "password": "a password of tests", "file": str(file), **NOW}
     with pytest.raises(Refusal) as refused:
         restore.answer({**question, "workspace": False})
     assert str(refused.value).startswith(f"stack_restore_file: {file} is not a file on this host.")
@@ -68,7 +69,7 @@ def test_where_services_are_not_healthy_with_it_all_is_as_it_was(tmp_path: Path,
     }
     for name, fake in fakes.items():
         monkeypatch.setattr(restore, name, fake)
-    question = {"stack_dir": str(tmp_path), "project": "ocweb", "password": "a password of tests", "file": str(file), "check": False}
+    question = {"stack_dir": str(tmp_path), "project": "ocweb", "password": "a password of tests", "file": str(file), **NOW}
     with pytest.raises(Refusal, match=r"Not healthy with the restored sessions: backend\. Those of before are back"):
         restore.answer({**question, "workspace": True, "seconds": 1})
     assert os.listdir(home) == ["today"]

@@ -92,10 +92,17 @@ def unpack(sessions: Sessions, source: Path, password: str, digest: str) -> None
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
-    """Restore ``file``, sealed with ``password``, to the stack in ``stack_dir`` of ``project``; with ``workspace`` that too."""
+    """Restore ``file``, sealed with ``password``, to the stack in ``stack_dir`` of ``project``; with ``workspace`` that too.
+
+    With ``unsent``, the file is yet to be sent here: only what can be seen without it is looked at.
+    """
     stack = Stack(question["stack_dir"], question["project"])
     password, source, dry = str(question["password"]), Path(str(question["file"])), bool(question["check"])
     check_password(password)
+    if question["unsent"]:
+        stack.need()
+        need_gpg(True)
+        return {"changed": False, "lines": []}
     if not source.is_file():
         beside = sorted(path.name for path in source.parent.glob("*.tar.gpg"))
         there = f" Beside it are {', '.join(beside[-3:])}." if beside else ""
