@@ -1,4 +1,4 @@
-"""A secret that a task hands to a host by standard input is in no temporary file there, in no output and in no diff."""
+"""A secret that a task hands to a host is in no temporary file there, in no output and in no diff; what goes wrong is said all the same."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +8,17 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+# Those that hand a secret to a program's standard input.
+GIVEN = {
+    "backend: Lay out the decoy, or take it away",
+    "frontend: Put what only the gateway may read where only it can",
+    "frontend: The certificate is valid, for its names, and the key is its own",
+    "llm_proxy: Do what is to be done with the keys on the host",
+    "llm_proxy: Put the login of the proxy that leads out where only the guard can read it",
+    "stack: Work on the host",
+}
+# Those that write one by a module of Ansible's.
+WRITTEN = {"stack: Write the builds' environment, which may name mirrors and their passwords"}
 
 
 def tasks(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -20,21 +31,36 @@ def tasks(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield from tasks(part)
 
 
-SECRET = {
-    f"{path.parts[-3]}: {task['name']}": task
+FILES = {
+    path.relative_to(ROOT): list(tasks(yaml.safe_load(path.read_text(encoding="utf-8"))))
     for path in sorted(ROOT.glob("roles/*/tasks/*.yml"))
-    for task in tasks(yaml.safe_load(path.read_text(encoding="utf-8")))
-    if task.get("no_log") and "stdin" in task.get("ansible.builtin.command", {})
 }
+TASKS = {f"{path.parts[1]}: {task['name']}": task for path, found in FILES.items() for task in found}
+NEXT = {f"{path.parts[1]}: {task['name']}": found[number + 1 :] for path, found in FILES.items() for number, task in enumerate(found)}
+FOLDERS = {name for name in TASKS if name.endswith(": Create the folders")}
 
 
-def test_there_are_some() -> None:
-    assert {name.split(":")[0] for name in SECRET} == {"backend", "frontend", "llm_proxy", "stack"}
+def test_these_alone_hide_what_they_say() -> None:
+    assert {name for name, task in TASKS.items() if "no_log" in task} == GIVEN | WRITTEN
 
 
-@pytest.mark.parametrize("name", SECRET)
-def test_it_goes_by_pipelining_and_is_not_shown(name: str) -> None:
-    task = SECRET[name]
-    assert task["vars"]["ansible_pipelining"] is True
-    assert task["no_log"] is True
-    assert task["diff"] is False
+@pytest.mark.parametrize("name", sorted(GIVEN | WRITTEN))
+def test_it_is_not_shown(name: str) -> None:
+    assert TASKS[name]["no_log"] is True
+    assert TASKS[name]["diff"] is False
+
+
+@pytest.mark.parametrize("name", sorted(GIVEN))
+def test_it_goes_by_pipelining(name: str) -> None:
+    assert "stdin" in TASKS[name]["ansible.builtin.command"]
+    assert TASKS[name]["vars"]["ansible_pipelining"] is True
+
+
+@pytest.mark.parametrize("name", sorted(GIVEN | FOLDERS))
+def test_what_goes_wrong_is_said_before_anything_else_is_done(name: str) -> None:
+    """A task that hides its output says nothing when it fails, and one that fails by what it prints says it in the midst of a program."""
+    task, found = TASKS[name], NEXT[name]
+    assert "failed_when" not in task
+    judged = next(other for other in found if "ansible.builtin.debug" not in other)
+    answer = "__stack_answer" if name.startswith("stack: ") else task["register"]
+    assert "fail_msg" in judged["ansible.builtin.assert"] and answer in str(judged)

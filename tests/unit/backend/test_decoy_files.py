@@ -92,8 +92,17 @@ def test_what_the_agent_put_in_its_place_is_replaced_and_not_followed(tmp_path: 
     else:
         with place.open("wb") as file:
             file.truncate(2**40)
-    assert decoy_files.main(question(tmp_path)) == {"changed": True, "hindered": ""}
+    assert decoy_files.main(question(tmp_path)) == {"changed": True, "hindered": "", "error": ""}
     assert held(tmp_path) == {**before, "other": "root's own"}
+
+
+@pytest.mark.parametrize("path", ["secrets/canary", "config/canary.hosts"])
+def test_what_cannot_be_written_is_said(tmp_path: Path, path: str) -> None:
+    places = question(tmp_path)
+    (tmp_path / path).mkdir()
+    answer = decoy_files.main(places)
+    assert answer["error"] == f"{tmp_path}/{path} on the host: Is a directory. Look after that, and run again."
+    assert answer["changed"] is (path != "secrets/canary")
 
 
 def test_a_folder_in_its_place_is_said(tmp_path: Path) -> None:

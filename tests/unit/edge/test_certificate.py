@@ -101,3 +101,16 @@ def test_a_key_with_a_passphrase_is_told(make: Make) -> None:
     [line] = said(cert, locked)
     assert line.startswith("frontend_tls_key: it is not a private key in PEM without a passphrase")
     assert "BEGIN" not in line
+
+
+@pytest.mark.parametrize("case", ["missing", "strange"])
+def test_an_openssl_that_cannot_be_asked_is_told(
+    make: Make, tmp_path: Path, fake_docker: Callable[..., None], monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    cert, key = make("DNS:x")
+    if case == "missing":
+        monkeypatch.setenv("PATH", str(tmp_path))
+    else:
+        fake_docker("echo notBefore=never", "openssl")
+    [line] = certificate.main({"certificate": cert, "key": key, "names": []})
+    assert line.startswith("frontend_tls_certificate: it could not be looked at with openssl on the host: ") and "BEGIN" not in line

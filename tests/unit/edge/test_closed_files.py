@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,24 @@ def test_a_dry_run_changes_nothing_and_says_what_it_would(folder: Path, missing:
     assert set(said["changed"]) == {"users.json", *authority(NAMES)}
     assert said["root"] == ""
     assert not folder.exists() or contents(folder) == {}
+
+
+def test_a_file_that_vanished_is_said_and_nothing_changed(folder: Path, tmp_path: Path) -> None:
+    answer = place(folder, {**FILES, "files-1/key.pem": {"path": f"{tmp_path}/key.pem"}})
+    assert answer["error"] == f"{tmp_path}/key.pem on the host: No such file or directory. Look after that, and run again."
+    assert (answer["changed"], contents(folder)) == ([], {})
+
+
+def test_a_file_that_cannot_be_put_is_said_with_what_was(folder: Path) -> None:
+    (folder / "files-1").touch()
+    answer = place(folder, {**FILES, "files-1/key.pem": {"text": "a key"}}, kept=())
+    assert answer["error"].startswith(f"{folder}/files-1") and "a key" not in answer["error"]
+    assert answer["changed"] == ["users.json"]
+
+
+def test_an_openssl_that_makes_no_authority_is_said(folder: Path, fake_docker: Callable[..., None]) -> None:
+    fake_docker("echo no such curve >&2; exit 1", "openssl")
+    assert "openssl on the host makes no authority: no such curve." in place(folder, names=NAMES)["error"]
 
 
 def test_users_and_renewed_certificates_need_no_restart_and_an_authority_does(folder: Path) -> None:

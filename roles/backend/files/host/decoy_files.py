@@ -1,8 +1,8 @@
 """Lays out a key that works nowhere where a thief would look, and tells those who watch for it. Standard library only.
 
 ``main`` takes ``enabled``, ``check`` (change nothing), ``webhook`` (to be told, "" is none), and of each place its path, owner, group and
-mode: ``home`` (of the agent), ``secrets`` (of the proxy), ``config`` (of the egress guard). It tells whether anything ``changed``, and what
-``hindered`` it in the agent's home ("" is nothing).
+mode: ``home`` (of the agent), ``secrets`` (of the proxy), ``config`` (of the egress guard). It tells whether anything ``changed``, what
+``hindered`` it in the agent's home ("" is nothing), and the ``error`` that it ended with elsewhere ("" is none).
 
 The home is the agent's, which may have put a link or a pipe wherever root is to write: each folder in it is opened without following any.
 """
@@ -122,14 +122,19 @@ def put_home(home: dict[str, Any], text: str, check: bool) -> bool:
 
 def main(question: dict[str, Any]) -> dict[str, Any]:
     """Make every file as it is to be, or take it away."""
-    kept = Path(question["secrets"]["path"], "canary")
-    key = (kept.read_text(encoding="ascii") if kept.exists() else "") or made()
+    path = kept = Path(question["secrets"]["path"], "canary")
     enabled, check = question["enabled"], question["check"]
     changed, hindered = False, ""
-    for path, (text, whose) in files(question, key).items():
-        changed |= put(path, text if enabled else "", whose, check)
+    try:
+        key = (kept.read_text(encoding="ascii") if kept.exists() else "") or made()
+        for path, (text, whose) in files(question, key).items():
+            changed |= put(path, text if enabled else "", whose, check)
+    except OSError as error:
+        # The task that runs this shows nothing of its output.
+        why = f"{path} on the host: {error.strerror}. Look after that, and run again."
+        return {"changed": changed, "hindered": "", "error": why}
     try:
         changed |= put_home(question["home"], CREDENTIALS.format(key=key, host=host_of(key)) if enabled else "", check)
     except OSError as error:
         hindered = f"{Path(question['home']['path'], WHERE)}: {error.strerror}"
-    return {"changed": changed, "hindered": hindered}
+    return {"changed": changed, "hindered": hindered, "error": ""}

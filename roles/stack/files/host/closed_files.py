@@ -9,7 +9,7 @@ Called as ``python3 -c THIS`` with one JSON object on standard input:
 An authority is made once: a root whose key exists only while it signs the intermediate that the gateway signs with. Both are constrained
 to the names, so that a stolen key is good for nothing else where the root is trusted.
 
-Prints {"changed": names, "root": the root's PEM or "", "fingerprint": of all that the service has to be started anew for}.
+Prints {"error": why not all of it was done, or "", "changed": names, "root": the root's PEM or "", "fingerprint": of all that the service has to be started anew for}.
 """
 
 from __future__ import annotations
@@ -107,6 +107,20 @@ def put(path: Path, data: bytes, owner: int, group: int) -> None:
 
 def main(question: dict[str, Any]) -> dict[str, Any]:
     """Do it, and return what is printed."""
+    changed: list[str] = []
+    try:
+        return {"error": "", **placed(question, changed)}
+    except OSError as error:
+        # The task that runs this shows nothing of its output.
+        why = f"{error.filename or question['folder']} on the host: {error.strerror}. Look after that, and run again."
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        words = (error.stderr or b"").decode(errors="replace").strip().splitlines()
+        why = f"openssl on the host makes no authority: {words[-1] if words else error}. Look after that, and run again."
+    return {"error": why, "changed": changed, "root": "", "fingerprint": ""}
+
+
+def placed(question: dict[str, Any], done: list[str]) -> dict[str, Any]:
+    """Have the folder hold what it is to hold, and note in ``done`` what was changed so far."""
     folder, owner, group = Path(question["folder"]), int(question["owner"]), int(question["group"])
     files = wanted(question, folder)
     there = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if not path.is_dir()} if folder.is_dir() else {}
@@ -130,8 +144,10 @@ def main(question: dict[str, Any]) -> dict[str, Any]:
                 place.chmod(0o700)
                 os.chown(place, owner, group)
             put(folder / name, files[name], owner, group)
+            done.append(name)
         for name in gone:
             there[name].unlink()
+            done.append(name)
             if there[name].parent != folder and not os.listdir(there[name].parent):
                 there[name].parent.rmdir()
     read_once = sorted((name, data) for name, data in files.items() if Path(name).name not in READ_ANEW)
