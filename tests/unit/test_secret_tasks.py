@@ -64,3 +64,14 @@ def test_what_goes_wrong_is_said_before_anything_else_is_done(name: str) -> None
     judged = next(other for other in found if "ansible.builtin.debug" not in other)
     answer = "__stack_answer" if name.startswith("stack: ") else task["register"]
     assert "fail_msg" in judged["ansible.builtin.assert"] and answer in str(judged)
+
+
+@pytest.mark.parametrize("role", ["backend", "frontend", "llm_proxy"])
+def test_what_a_configuration_names_lies_there_before_it(role: str) -> None:
+    """A service that starts anew in a deploy that was killed finds what its configuration names."""
+    kinds = [
+        "folders" if f"{role}: {task['name']}" in FOLDERS else "config" if "ansible.builtin.template" in task else "program"
+        for task in FILES[Path(f"roles/{role}/tasks/main.yml")]
+        if {"ansible.builtin.template", "ansible.builtin.command", "ansible.builtin.import_tasks"} & set(task)
+    ]
+    assert kinds == ["folders", *(["program"] * (len(kinds) - 2)), "config"] and len(kinds) > 2
