@@ -26,28 +26,33 @@ def commands(*documents: str) -> list[str]:
 
 # The pages whose commands molecule/lifecycle/tests/test_documents.py runs as they are written down.
 LIVED = ("README", "first-server", "server", "models", "upgrade", "backup", "troubleshooting", "verify", "security", "edge", "removal")
-# How those begin that are run elsewhere, and where.
+# How those begin that no page's test runs, and where the same is done, if by other means: a file, and words in it.
 ELSEWHERE = {
-    "make test": ".ci/run",
+    "make test": (".ci/run", "make test"),
     # Keys are asked for by a program that wants a terminal.
-    "make keys": "tests/unit/docs/test_keys_document.py",
-    "cp -r ": "molecule/lifecycle/tests/test_documents.py",
-    "cp -i ": "tests/unit/playbook/test_pins.py",
+    "make keys": ("tests/unit/docs/test_keys_document.py", "make keys"),
+    "cp -r ": ("molecule/lifecycle/tests/test_documents.py", 'startswith("cp -r ")'),
+    "cp -i ": ("tests/unit/playbook/test_pins.py", "files/pins.yml"),
     # What a person does by hand, Ansible does there.
-    "ssh ": "molecule/remote/inventory/hosts.yml",
-    "make deploy INVENTORY=inventories/mine ARGS=--become": "molecule/remote/inventory/hosts.yml",
-    "ansible-playbook -i your-inventory ": "tests/unit/collection/test_artifact.py",
-    "make restore INVENTORY=inventories/mine ARGS='--ask-vault-pass --limit=": "molecule/remote/verify.yml",
-    "make remove ARGS=--extra-vars=stack_remove=ocweb": "molecule/lifecycle/tests/test_removal.py",
-    "sudo docker login ": "molecule/offline/tests/test_walls.py",
-    "make bundle ": "tests/bundle",
-    "sha256sum ": "tests/bundle",
-    "tar ": "tests/bundle",
-    "cd ocweb-": "molecule/offline/deploy",
-    "make deploy INVENTORY=inventories/mine": "molecule/offline/deploy",
-    "git clone ": "tests/development/source",
-    "make dev ": "molecule/dev/tests/test_development.py",
-    "docker compose exec frontend bun ": "molecule/dev/tests/test_development.py",
-    "printf ": "tests/attacks/test_development.py",
-    "make verify ARGS=--extra-vars=stack_mode=development": "molecule/dev/tests/test_development.py",
+    "ssh ": ("molecule/remote/inventory/hosts.yml", "ansible_ssh_host"),
+    "make deploy INVENTORY=inventories/mine ARGS=--become": (
+        "molecule/remote/inventory/group_vars/servers/bed.yml",
+        "ansible_become: true",
+    ),
+    "ansible-playbook -i your-inventory ": ("tests/unit/collection/test_artifact.py", '"ansible-playbook", "ocweb.stack.verify"'),
+    "make restore INVENTORY=inventories/mine ARGS='--ask-vault-pass --limit=": ("molecule/remote/verify.yml", "stack_restore_upload"),
+    # What make hands to Ansible is seen in test_make.py.
+    "make remove ARGS=--extra-vars=stack_remove=ocweb": ("molecule/lifecycle/tests/test_removal.py", '{"stack_remove": "ocweb"}'),
+    "make dev ": ("tests/unit/collection/test_make.py", '"dev"'),
+    "sudo docker login ": ("molecule/offline/tests/test_walls.py", "docker login"),
+    "make bundle ": ("tests/bundle", "playbooks/bundle.yml"),
+    "sha256sum ": ("tests/unit/stack/test_bundle.py", '"sha256sum"'),
+    "tar ": ("tests/bundle", "tar -xf"),
+    "cd ocweb-": ("molecule/offline/deploy", "bundle/ocweb-"),
+    "make deploy INVENTORY=inventories/mine": ("molecule/offline/deploy", "make deploy INVENTORY="),
+    # A source that is there in another way.
+    "git clone ": ("molecule/dev/tests/test_development.py", "tests/development/source"),
+    "docker compose exec frontend bun ": ("molecule/dev/tests/test_development.py", "docker compose exec -T frontend"),
+    "printf ": ("tests/attacks/test_development.py", "printf 'user = "),
+    "make verify ARGS=--extra-vars=stack_mode=development": ("molecule/dev/tests/test_development.py", '"stack_verify": True'),
 }

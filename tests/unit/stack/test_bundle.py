@@ -32,6 +32,8 @@ def unpacked(project: Path, tmp_path: Path) -> Path:
     made = bundle.make(project, staging, tmp_path, MANIFEST)
     assert made["path"] == str(tmp_path / "ocweb-bundle-1.2.3-debian-13-x86_64.tar")
     assert made["sha256"] == bundle.sha256(Path(made["path"]))
+    # As the reader of docs/offline.md compares it.
+    assert subprocess.run(["sha256sum", made["path"]], capture_output=True, text=True, check=True).stdout.split()[0] == made["sha256"]
     with tarfile.open(made["path"]) as archive:
         archive.extractall(tmp_path / "elsewhere", filter="data")
     return tmp_path / "elsewhere/ocweb-1.2.3/bundle"
