@@ -56,7 +56,7 @@ def errors(engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     )
     report = json.loads(run.stdout[run.stdout.index("{\n") :])
     results = [(name, one) for play in report["plays"] for task in play["tasks"] for name, one in task["hosts"].items()]
-    return {name: [one["msg"] for host, one in results if host == name and one.get("failed")] for name in CASES}
+    return {name: [str(one.get("msg")) for host, one in results if host == name and one.get("failed")] for name in CASES}
 
 
 @pytest.mark.parametrize("case", CASES)

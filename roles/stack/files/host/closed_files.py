@@ -9,7 +9,8 @@ Called as ``python3 -c THIS`` with one JSON object on standard input:
 An authority is made once: a root whose key exists only while it signs the intermediate that the gateway signs with. Both are constrained
 to the names, so that a stolen key is good for nothing else where the root is trusted.
 
-Prints {"error": why not all of it was done, or "", "changed": names, "root": the root's PEM or "", "fingerprint": of all that the service has to be started anew for}.
+Prints {"error": why not all of it was done, or "", "changed": names, "root": the root's PEM or "",
+"fingerprint": of all that the service has to be started anew for}.
 """
 
 from __future__ import annotations
