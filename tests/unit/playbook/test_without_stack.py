@@ -39,7 +39,7 @@ def test_one_clear_error(tmp_path: Path, engine_path: str, play: str, given: dic
     [
         ({}, NONE),
         ({"stack_backup_password": ""}, "stack_backup_password: there is none"),
-        ({"stack_restore_upload": "/none.tar.gpg"}, "stack_restore_upload: /none.tar.gpg is not a file on this machine"),
+        ({"stack_restore_upload": "/none.tar.gpg"}, "stack_restore_upload: /none.tar.gpg is not a file on the machine that deploys"),
     ],
 )
 def test_no_backup_is_sent_to_a_host_that_cannot_restore_it(tmp_path: Path, engine_path: str, given: dict[str, object], words: str) -> None:
