@@ -8,7 +8,6 @@ from found import source
 from stack import LISTENS, SERVICES, Stack
 from suite import bed, control, thorough
 
-# Paths in a container that are meant to be written.
 # What is mounted to be written to, where it is mounted.
 WRITTEN = {
     "backend": {"/workspace", "/home/opencode"},

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from bed import Internet, Server
 
-# `full` is what `make bench` measures; the tests are content with less.
+# `full` is what `make bench-rotation` measures; the tests are content with less.
 FULL = os.environ.get("OCWEB_LOAD") == "full"
 MODELS = {"openai": "gpt", "anthropic": "claude", "gemini": "gemini", "house": "house"}
 FOLDER = "/tmp/load"

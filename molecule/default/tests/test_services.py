@@ -1,4 +1,4 @@
-"""The four services: they are what they are said to be, and they come back."""
+"""The five services: they are what they are said to be, and they come back."""
 
 import re
 from pathlib import Path

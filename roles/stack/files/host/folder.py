@@ -62,7 +62,7 @@ def run(*command: str, timeout: float | None = 60) -> subprocess.CompletedProces
 
 
 def said(*command: str, timeout: float | None = 60) -> list[str]:
-    """Return the lines that a command prints, each once and in order.
+    """Return the lines that a command prints, sorted and each once.
 
     Raises:
         Unanswered: it failed.

@@ -23,7 +23,7 @@ BLOCK = 2**20
 SHORTEST = 12
 # What gpg's status says of one message that was encrypted with the password and arrived whole; see doc/DETAILS of GnuPG.
 DECRYPTED = ["BEGIN_DECRYPTION", "PLAINTEXT", "DECRYPTION_OKAY"]
-# The first member of each archive: {version, at, project, versions, format, size, workspace}.
+# The first member of each archive: {version, at, project, images, format, size, workspace}.
 MANIFEST = "manifest.json"
 VERSION = 1
 
