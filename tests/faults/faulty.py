@@ -13,7 +13,7 @@ from pathlib import Path
 import bed
 from stack import SERVICES, Stack
 
-__all__ = ["DIR", "SCENARIO", "SERVER", "SERVICES", "Run", "Stack", "changes", "deploy", "disturbed", "healthy", "serves"]
+__all__ = ["DIR", "SERVER", "SERVICES", "Run", "Stack", "changes", "deploy", "disturbed", "healthy", "serves"]
 
 SCENARIO = Path(__file__).resolve().parents[2] / "molecule/faults"
 CALLBACKS = Path(__file__).with_name("callbacks")

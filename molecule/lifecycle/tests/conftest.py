@@ -32,7 +32,6 @@ __all__ = [
     "SERVER",
     "SERVICES",
     "Elsewhere",
-    "Played",
     "Stack",
     "ask",
     "listing",

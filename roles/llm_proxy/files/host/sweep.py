@@ -61,8 +61,8 @@ def spellings(key: str) -> list[str]:
     return sorted(found)
 
 
-def sweep(keys: list[str], stack_dir: str, project: str, holder: bool = True) -> list[Place]:
-    """Look for ``keys`` everywhere on this machine; ``holder``: the proxy had them and may remember them.
+def sweep(keys: list[str], stack_dir: str, project: str) -> list[Place]:
+    """Look for ``keys`` everywhere on this machine.
 
     Returns of each place its name (``place``), how many files or pieces of memory hold one (``found``) and which (``where``, a few), what
     could not be read (``unread``), and whether that is to be ``expected``.
@@ -89,7 +89,7 @@ def sweep(keys: list[str], stack_dir: str, project: str, holder: bool = True) ->
     with ThreadPoolExecutor(4) as pool:
         files = pool.map(lambda item: _in_files(item[0], item[1], words), places.items())
         packed = pool.submit(_in_packed, "logs that are packed", LOGS, words)
-        memory = pool.map(lambda one: _in_memory(one, words, holder), containers)
+        memory = pool.map(lambda one: _in_memory(one, words), containers)
         environment = pool.submit(_in_processes, words)
         unknown = [_place("the stack's containers", unread=[trouble])] if trouble else []
         return [*short, *files, packed.result(), *unknown, *memory, environment.result()]
@@ -201,10 +201,10 @@ def _in_packed(place: str, folders: list[str], words: list[str]) -> Place:
     return found
 
 
-def _in_memory(container: dict[str, Any], words: list[str], holder: bool) -> Place:
+def _in_memory(container: dict[str, Any], words: list[str]) -> Place:
     """Look into what the processes of a container have written to their memory."""
     service = container["service"]
-    found = _place(f"{service}: memory", expected=holder and service == HOLDER)
+    found = _place(f"{service}: memory", expected=service == HOLDER)
     needles = [word.encode() for word in words]
     pids = _output(["docker", "top", container["id"], "-eo", "pid"]).split()[1:]
     if container["running"] and not pids:

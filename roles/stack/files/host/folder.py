@@ -61,13 +61,13 @@ def run(*command: str, timeout: float | None = 60) -> subprocess.CompletedProces
         return subprocess.CompletedProcess(command, 127, "", str(error))
 
 
-def said(*command: str, timeout: float | None = 60) -> list[str]:
+def said(*command: str) -> list[str]:
     """Return the lines that a command prints, sorted and each once.
 
     Raises:
         Unanswered: it failed.
     """
-    done = run(*command, timeout=timeout)
+    done = run(*command)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise Unanswered(f"`{' '.join(command[:3])}` failed on this host, so that what is there is not known: {reason}.")

@@ -44,13 +44,13 @@ def first_number(text: str) -> str:
     return found.group() if found else ""
 
 
-def age(then: str, since: datetime.datetime | None = None) -> float | None:
+def age(then: str) -> float | None:
     """Return the seconds since a time in ISO 8601; None where it is none."""
     match = re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", str(then))
     if not match:
         return None
     at = datetime.datetime.strptime(match.group(), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
-    return ((since or datetime.datetime.now(datetime.timezone.utc)) - at).total_seconds()
+    return (datetime.datetime.now(datetime.timezone.utc) - at).total_seconds()
 
 
 def long(seconds: float | None) -> str:
