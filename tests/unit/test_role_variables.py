@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from task_files import tasks
+
 ROLES = sorted(path.parent.parent for path in Path(__file__).parents[2].glob("roles/*/defaults/main.yml"))
 
 
@@ -45,3 +47,16 @@ def test_every_variable_carries_its_roles_name(role: Path) -> None:
     internal = yaml.safe_load((role / "vars/main.yml").read_text(encoding="utf-8"))
     assert [name for name in defaults(role) if not name.startswith(f"{role.name}_")] == []
     assert [name for name in internal if not name.startswith(f"__{role.name}_")] == []
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_what_tasks_name_carries_a_roles_name(role: Path) -> None:
+    """The role's own, or that of a role whose tasks it includes; connection variables are Ansible's."""
+    wrong = []
+    for file in sorted(role.glob("tasks/*.yml")):
+        for task in tasks(yaml.safe_load(file.read_text(encoding="utf-8"))):
+            included = [task[name]["name"] for name in ("ansible.builtin.include_role", "ansible.builtin.import_role") if name in task]
+            owners = tuple(f"__{name}_" for name in [role.name, *included])
+            named = {*task.get("vars", {}), *task.get("ansible.builtin.set_fact", {}), *filter(None, [task.get("register")])}
+            wrong += [f"{file.name}: {name}" for name in sorted(named) if not name.startswith((*owners, "ansible_"))]
+    assert wrong == []
