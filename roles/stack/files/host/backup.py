@@ -30,10 +30,8 @@ def mounted_workspace(stack: Stack) -> str:
     Raises:
         Refusal: Compose does not say which that is.
     """
-    volumes = stack.model().get("services", {}).get("backend", {}).get("volumes", [])
-    for one in volumes:
-        if one.get("target") == "/workspace":
-            return str(one["source"])
+    if workspace := stack.workspace():
+        return workspace
     raise Refusal(
         f"Compose does not say from {stack.description} where the workspace is. Nothing was changed: deploy with site.yml, and try again."
     )

@@ -244,6 +244,11 @@ class Stack:
         done = self.compose("config", "--format", "json", file=file)
         return json.loads(done.stdout or "{}") if done.returncode == 0 else {}
 
+    def workspace(self) -> str:
+        """Return the folder on the host that the agent works in; "" where Compose does not say."""
+        volumes = self.model().get("services", {}).get("backend", {}).get("volumes", []) if self.description.exists() else []
+        return next((str(one["source"]) for one in volumes if one.get("target") == "/workspace"), "")
+
     def up(self, seconds: int, recreate: bool = False, hurry: bool = True) -> str:
         """Start what is described, without a build, and say which services are not healthy after ``seconds``; "" if all are.
 

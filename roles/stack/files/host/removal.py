@@ -36,9 +36,9 @@ def found(stack: Stack) -> dict[str, list[str]]:
 
 def workspace(stack: Stack) -> Path | None:
     """Return the folder on the host that the agent works in, as far as it is there."""
-    volumes = stack.model().get("services", {}).get("backend", {}).get("volumes", []) if stack.description.exists() else []
-    paths = [Path(str(one["source"])) for one in volumes if one.get("target") == "/workspace"]
-    return next((path for path in paths if path.is_dir() and not path.is_symlink()), None)
+    found = stack.workspace()
+    path = Path(found)
+    return path if found and path.is_dir() and not path.is_symlink() else None
 
 
 def check(stack: Stack, confirmation: str, dry: bool) -> None:

@@ -203,8 +203,7 @@ def report(stack: Stack, max_age: float) -> dict[str, Any]:
     """Look at everything."""
     engine = stack.engine_problem()
     described: dict[str, Any] = stack.model().get("services", {}) if stack.description.exists() else {}
-    volumes = [volume for service in described.values() for volume in service.get("volumes", [])]
-    workspace = next((str(volume["source"]) for volume in volumes if volume.get("target") == "/workspace"), "")
+    workspace = stack.workspace()
     found = [] if engine else services(stack, described)
     running = {one["service"]: one["id"] for one in found if one["state"] == "running"}
     numbers = versions(running)
