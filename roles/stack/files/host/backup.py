@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -57,10 +58,7 @@ def size(*paths: str) -> int:
 
 def free(folder: Path) -> int:
     """Return the free bytes of the file system that a folder is on, or will be."""
-    while not folder.exists():
-        folder = folder.parent
-    state = os.statvfs(folder)
-    return state.f_bavail * state.f_frsize
+    return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:
