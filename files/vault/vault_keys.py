@@ -26,7 +26,7 @@ try:
 
     import vault_passwords
     from key_inventory import Inventory, Keys, did_you_mean, is_missing
-    from vault_check import inventory_problems, variable_files
+    from vault_check import MAGIC, inventory_problems, variable_files
     from vault_file import Vault, encrypted_files, opened, write
     from vault_passwords import Passwords, Refused, hidden
 except ModuleNotFoundError as error:
@@ -117,7 +117,7 @@ def vault_at(path: Path, passwords: Passwords, wanted: str | None) -> Vault:
     Raises:
         Refused: the file is not encrypted and holds something, or it is not said which password a new one gets.
     """
-    if path.exists() and path.read_bytes().startswith(b"$ANSIBLE_VAULT;"):
+    if path.exists() and path.read_bytes().startswith(MAGIC):
         return opened(path, passwords)
     there = Vault(path)
     if path.exists():

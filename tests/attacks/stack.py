@@ -110,7 +110,7 @@ class Stack:
     @cached_property
     def folder(self) -> str:
         """The stack's folder on the server."""
-        return str(self.containers["gateway"]["Config"]["Labels"]["com.docker.compose.project.working_dir"])
+        return self.labels["com.docker.compose.project.working_dir"]
 
     @property
     def labels(self) -> dict[str, str]:
@@ -131,7 +131,7 @@ class Stack:
     @property
     def files(self) -> list[str]:
         """The paths of the Compose files that describe the stack as it runs."""
-        return str(self.containers["gateway"]["Config"]["Labels"]["com.docker.compose.project.config_files"]).split(",")
+        return self.labels["com.docker.compose.project.config_files"].split(",")
 
     def refresh(self) -> None:
         """Forget what was asked, because something was changed."""
