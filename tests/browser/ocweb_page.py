@@ -1,6 +1,6 @@
 """What a person does on oc-web's page, and what they see there."""
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 
 
 class OcWebPage:
@@ -30,6 +30,13 @@ class OcWebPage:
         box = self.page.get_by_role("textbox", name="Type your message")
         box.fill(text)
         box.press("Enter")
+
+    def works(self) -> None:
+        """See that an agent answers in a new session on the workspace."""
+        self.choose_project("/workspace")
+        self.new_session()
+        self.send("hello")
+        expect(self.messages.last).to_contain_text("one of its models.")
 
     @property
     def messages(self) -> Locator:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from conftest import URL
 from lan import PASSWORD, ask
 from ocweb_page import OcWebPage
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 # What the proxy shows to the gateway, and what it is shown itself: ann, and the same password.
 VOUCHED = {"X-Ocweb-Proxy": "a-secret-that-the-proxy-alone-shows-1", "Remote-User": "ann"}
@@ -31,9 +31,5 @@ def test_a_person_works_by_way_of_a_proxy(page: Page, complaints: list[str]) -> 
     complaints.clear()
     page.goto(URL)
     page.get_by_role("button", name="Agent: build").wait_for()
-    ocweb = OcWebPage(page)
-    ocweb.choose_project("/workspace")
-    ocweb.new_session()
-    ocweb.send("hello")
-    expect(ocweb.messages.last).to_contain_text("one of its models.")
+    OcWebPage(page).works()
     assert complaints == []

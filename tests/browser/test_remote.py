@@ -9,7 +9,7 @@ import pytest
 from conftest import SCREENSHOTS, TRUST, URL
 from lan import FORM, HOST, NAME, PASSWORD, ask
 from ocweb_page import OcWebPage
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 
 def logged_in() -> dict[str, str]:
@@ -69,11 +69,7 @@ def test_a_person_logs_in_works_and_logs_out(page: Page, complaints: list[str]) 
     page.screenshot(path=SCREENSHOTS / "login.png")
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("button", name="Agent: build").wait_for()
-    ocweb = OcWebPage(page)
-    ocweb.choose_project("/workspace")
-    ocweb.new_session()
-    ocweb.send("hello")
-    expect(ocweb.messages.last).to_contain_text("one of its models.")
+    OcWebPage(page).works()
     assert complaints == []
     page.goto(f"{URL}/-/login")
     page.get_by_role("button", name="Log out").click()
