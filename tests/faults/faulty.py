@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 
 import bed
+from scenario import DIR
 from stack import SERVICES, Stack
 
 __all__ = ["DIR", "SERVER", "SERVICES", "Run", "Stack", "changes", "deploy", "disturbed", "healthy", "serves"]
 
 SCENARIO = Path(__file__).resolve().parents[2] / "molecule/faults"
 CALLBACKS = Path(__file__).with_name("callbacks")
-DIR = "/opt/ocweb"
 # The task in which containers are stopped and started.
 START = "stack : Start what is new or has changed"
 SERVER = bed.Companion("ocweb-faults")
