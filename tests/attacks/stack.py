@@ -233,6 +233,11 @@ class Stack:
             self.output("backend", f"{sign_in} --silent --show-error --fail-with-body {data} 'http://backend-app:4096{path}'")
         )
 
+    def ask(self, session: str, text: str, query: str = "") -> str:
+        """Send a message to a session of OpenCode's, and return the text of the answer."""
+        answer = self.backend(f"/session/{session}/message{query}", {"parts": [{"type": "text", "text": text}]})
+        return "".join(part["text"] for part in answer["parts"] if part["type"] == "text")
+
     def from_backend(self, *arguments: str) -> str:
         """Return the HTTP status that curl gets in the backend's container; "000" is no connection."""
         return str(self.inside("backend", f"{STATUS} {shlex.join(arguments)}").stdout)

@@ -6,17 +6,11 @@ import pytest
 from conftest import SERVICES, Stack
 
 
-def ask(stack: Stack, session: str, text: str, query: str = "") -> str:
-    """Send a message and return the text of the answer."""
-    answer = stack.backend(f"/session/{session}/message{query}", {"parts": [{"type": "text", "text": text}]})
-    return "".join(part["text"] for part in answer["parts"] if part["type"] == "text")
-
-
 @pytest.fixture(scope="module")
 def session(stack: Stack) -> str:
     """A session with one question and its answer."""
     created: str = stack.backend("/session", {"title": "kept"})["id"]
-    assert "You wrote: “remember me”." in ask(stack, created, "remember me")
+    assert "You wrote: “remember me”." in stack.ask(created, "remember me")
     return created
 
 
@@ -40,7 +34,7 @@ def test_a_repository_cannot_send_the_agent_to_another_provider(stack: Stack) ->
     assert (config["share"], config["autoupdate"]) == ("disabled", False)
     assert [provider["id"] for provider in stack.backend(f"/config/providers{here}")["providers"]] == ["litellm-proxy"]
     created = stack.backend(f"/session{here}", {})["id"]
-    assert "You wrote: “hello”." in ask(stack, created, "hello", here)
+    assert "You wrote: “hello”." in stack.ask(created, "hello", here)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -62,4 +56,4 @@ def test_a_session_survives_a_restart_of_everything(stack: Stack, session: str) 
     messages = stack.backend(f"/session/{session}/message")
     assert [message["info"]["role"] for message in messages] == ["user", "assistant"]
     assert "You wrote: “remember me”." in json.dumps(messages, ensure_ascii=False)
-    assert "You wrote: “and now?”." in ask(stack, session, "and now?")
+    assert "You wrote: “and now?”." in stack.ask(session, "and now?")

@@ -16,12 +16,12 @@ ROOT = Path(__file__).resolve().parents[3]
 # Any scenario's server that has a stack will do.
 SCENARIO = Path(os.environ.get("MOLECULE_SCENARIO_DIRECTORY") or ROOT / "molecule/lifecycle")
 SERVER = next(iter(yaml.safe_load((SCENARIO / "inventory/hosts.yml").read_text(encoding="utf-8"))["all"]["hosts"]))
-DIR = "/opt/ocweb"
 PASSWORD = "a password for tests alone"
 ARTIFACT = ROOT / "artifacts/lifecycle.md"
 
 sys.path[:0] = [str(ROOT / "tests/attacks"), str(ROOT / "tests")]
 
+from scenario import DIR  # noqa: E402
 from stack import SERVICES, Stack  # noqa: E402
 
 __all__ = [
@@ -33,7 +33,6 @@ __all__ = [
     "SERVICES",
     "Elsewhere",
     "Stack",
-    "ask",
     "listing",
     "measured",
     "play",
@@ -77,12 +76,6 @@ def measured(what: str, figure: str) -> None:
     rows = [*(row for row in there if not row.startswith(f"| {what} |")), f"| {what} | {figure} |"]
     ARTIFACT.parent.mkdir(exist_ok=True)
     ARTIFACT.write_text("".join(f"{line}\n" for line in [*head, *rows]), encoding="utf-8")
-
-
-def ask(stack: Stack, session: str, text: str) -> str:
-    """Send a message to a session and return the text of the answer."""
-    answer = stack.backend(f"/session/{session}/message", {"parts": [{"type": "text", "text": text}]})
-    return "".join(part["text"] for part in answer["parts"] if part["type"] == "text")
 
 
 def state(stack: Stack) -> str:
@@ -156,5 +149,5 @@ def elsewhere(stack: Stack) -> Elsewhere:
 def session(stack: Stack) -> str:
     """A session with one question and its answer."""
     created: str = stack.backend("/session", {"title": "kept"})["id"]
-    assert "You wrote: “remember me”." in ask(stack, created, "remember me")
+    assert "You wrote: “remember me”." in stack.ask(created, "remember me")
     return created

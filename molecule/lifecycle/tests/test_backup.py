@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from conftest import DIR, ELSEWHERE, PASSWORD, Elsewhere, Stack, ask, measured, play, state
+from conftest import DIR, ELSEWHERE, PASSWORD, Elsewhere, Stack, measured, play, state
 
 GPG = "gpg --batch --quiet --s2k-count 65011712 --pinentry-mode loopback --passphrase-file /run/password"
 # Opens a backup, changes its manifest, and seals it again.
@@ -102,7 +102,7 @@ def test_it_comes_back_elsewhere_and_can_be_used(stack: Stack, backup: str, sess
     assert done.code == 0, done.said
     other.refresh()
     assert "You wrote: “remember me”." in str(other.backend(f"/session/{session}/message"))
-    assert "You wrote: “and here?”." in ask(other, session, "and here?")
+    assert "You wrote: “and here?”." in other.ask(session, "and here?")
     owners = stack.server.check_output("find /opt/elsewhere/backend/home /srv/elsewhere -printf '%U\\n' | sort -u").split()
     assert set(owners) <= {"0", "1234"}
     assert stack.server.check_output("stat --format %u /opt/elsewhere/backend/home/.local/share/opencode/opencode.db") == "1234"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import DIR, Stack, ask, measured, play, ready_made, state
+from conftest import DIR, Stack, measured, play, ready_made, state
 
 # Changes the backend's image, as an upgrade of OpenCode does, and the gateway's configuration.
 UPGRADE: dict[str, object] = {"backend_packages": ["file"], "frontend_hosts": ["upgraded.example"]}
@@ -35,7 +35,7 @@ def test_a_deploy_that_does_not_become_healthy_comes_back(stack: Stack, session:
     assert description(stack) == before
     assert "ocweb-llm-proxy-1" in stack.server.check_output(f"cat {DIR}/failed.log")
     stack.refresh()
-    assert "You wrote: “still there?”." in ask(stack, session, "still there?")
+    assert "You wrote: “still there?”." in stack.ask(session, "still there?")
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_a_pin_that_moves_is_an_upgrade_and_a_rollback_takes_it_back(stack: Stac
     old, *_, new = re.findall(version, done.said)
     assert new != old and any(f"@{new}#" in pin for pin in MOVED.values())
     stack.refresh()
-    assert "You wrote: “on the new one”." in ask(stack, session, "on the new one")
+    assert "You wrote: “on the new one”." in stack.ask(session, "on the new one")
 
     assert play("rollback", {"stack_rollback_sessions": True}).code == 0
     assert re.findall(version, play("status").said) == [old]

@@ -50,8 +50,7 @@ def test_a_dry_run_says_which_images_would_be_loaded(stack: Stack) -> None:
 
 def test_the_demo_model_answers(stack: Stack) -> None:
     created = stack.backend("/session", {"title": "offline"})["id"]
-    answer = stack.backend(f"/session/{created}/message", {"parts": [{"type": "text", "text": "hello"}]})
-    assert "You wrote: “hello”." in "".join(part["text"] for part in answer["parts"] if part["type"] == "text")
+    assert "You wrote: “hello”." in stack.ask(created, "hello")
 
 
 def test_the_page_is_there(stack: Stack) -> None:
