@@ -1,17 +1,16 @@
 """The documents' examples work: variables pass the roles' own checks, and commands are commands that there are."""
 
-import json
 import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+import plays
 from documents import DOCUMENTS, ELSEWHERE, LIVED, ROOT, blocks, commands
 
 VERSION = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["version"]
@@ -46,24 +45,11 @@ def outcome(engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[
         if given.get("frontend_tls") == "files":
             given["frontend_tls_certificate"], given["frontend_tls_key"] = certificate(folder, given["frontend_hosts"])
         hosts[name] = {"stack_dir": str(folder / name), **given}
-    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "frontend_port": 29999, **VAULT}
-    common["stack_check_network"] = False  # their mirrors are examples
-    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
-    run = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "--check", "--tags=check", f"--inventory={folder}/hosts.json", "site.yml"],
-        cwd=ROOT,
-        env={**os.environ, "PATH": engine_path, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    report = json.loads(run.stdout[run.stdout.index("{\n") :])
+    run = plays.run(folder, hosts, {"frontend_port": 29999, **VAULT}, "site.yml", "--check", "--tags=check", path=engine_path)
     said = dict.fromkeys(hosts, "")
-    for play in report["plays"]:
-        for task in play["tasks"]:
-            for host, result in task["hosts"].items():
-                if result.get("failed"):
-                    said[host] += f"{task['task']['name']}: {result['msg']}"
+    for task, host, result in plays.results(run.stdout):
+        if result.get("failed"):
+            said[host] += f"{task}: {result['msg']}"
     return said
 
 

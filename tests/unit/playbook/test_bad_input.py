@@ -9,17 +9,15 @@ import os
 import platform
 import pwd
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import plays
 import survey
 
-ROOT = Path(__file__).parents[3]
 ARCHITECTURE = survey.architecture()
 DEMO = {"name": "demo", "provider": "demo"}
 CLAUDE = {"name": "claude", "provider": "anthropic"}
@@ -531,31 +529,8 @@ def errors(port: int, engine_path: str, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("bad_input")
     hosts = {name: json.loads(json.dumps(given).replace('"{port}"', str(port))) for name, (given, _) in CASES.items()}
     # One server with one folder may not be two hosts. Ports are below those that the system gives to anyone who asks.
-    common = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
-        "frontend_port": "29900",
-        "stack_check_network": False,
-        "stack_dir": "/opt/no-such-{{ inventory_hostname }}",
-    }
-    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
-    run = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "--check", "--forks=4", f"--inventory={folder}/hosts.json", "site.yml"],
-        cwd=ROOT,
-        env={**os.environ, "PATH": engine_path, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    report = json.loads(run.stdout[run.stdout.index("{\n") :])
-    found: dict[str, list[str]] = {name: [] for name in CASES}
-    for play in report["plays"]:
-        for task in play["tasks"]:
-            for host, result in task["hosts"].items():
-                assert not result.get("changed"), f"{task['task']['name']} changed {host}"
-                if result.get("failed"):
-                    found[host].append(result["msg"])
-    return found
+    common = {"frontend_port": "29900", "stack_dir": "/opt/no-such-{{ inventory_hostname }}"}
+    return plays.errors(plays.run(folder, hosts, common, "site.yml", "--check", "--forks=4", path=engine_path).stdout, CASES)
 
 
 @pytest.mark.parametrize("case", CASES)

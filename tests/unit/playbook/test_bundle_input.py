@@ -6,8 +6,6 @@ All cases of one engine are hosts of one run, as in test_bad_input.py.
 import json
 import os
 import platform
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,9 @@ from typing import Any
 import pytest
 
 import bundle
+import plays
 
 ROOT = Path(__file__).parents[3]
-PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 WITHOUT_PLUGINS = '#!/bin/sh\ncase "$*" in info*) echo "26.1.5 /var/lib/docker" ;; ps*|image*) ;; *) exit 1 ;; esac\n'
 VARIABLES = {"stack_project": "ocweb", "stack_base_image": "auto", "backend_packages": [], "frontend_source": "npm"}
 HERE = bundle.version(ROOT)
@@ -59,26 +57,9 @@ def say(**values: Any) -> Change:
 
 def run(folder: Path, playbook: str, hosts: dict[str, Any], path: str) -> dict[str, list[str]]:
     """Return what each host failed with."""
-    common: dict[str, Any] = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "frontend_port": 29970}
-    common["stack_check_network"] = False
     apart = {name: {"stack_dir": f"/opt/no-such-stack-{name}", **variables} for name, variables in hosts.items()}
-    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": apart, "vars": common}}), encoding="utf-8")
-    done = subprocess.run(
-        [PLAYBOOK, "--check", f"--inventory={folder}/hosts.json", playbook],
-        cwd=ROOT,
-        env={**os.environ, "PATH": path, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found: dict[str, list[str]] = {name: [] for name in hosts}
-    for play in json.loads(done.stdout[done.stdout.index("{\n") :])["plays"]:
-        for task in play["tasks"]:
-            for host, result in task["hosts"].items():
-                assert not result.get("changed"), f"{task['task']['name']} changed {host}"
-                if result.get("failed"):
-                    found[host].append(result["msg"])
-    return found
+    done = plays.run(folder, apart, {"frontend_port": 29970}, playbook, "--check", path=path)
+    return plays.errors(done.stdout, hosts)
 
 
 IMAGES: dict[str, tuple[Change, dict[str, Any], list[str]]] = {

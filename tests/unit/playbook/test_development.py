@@ -1,42 +1,29 @@
 """What development changes in what a deploy writes, and that production has nothing of it."""
 
-import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[3]
+import plays
+
 DEBUG = "127.0.0.1:29992:4096"
 
 
 def described(folder: Path, engine_path: str, variables: dict[str, Any]) -> dict[str, Any]:
     """Return the services of compose.yml as a dry run would write it."""
     own = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
         "stack_dir": str(folder / "stack"),
         "frontend_port": 29991,
         "backend_debug_port": 29992,
         "backend_workspace": str(folder / "workspace"),
         "stack_verify": False,
-        "stack_check_network": False,
         **variables,
     }
-    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": {"one": own}}}), encoding="utf-8")
-    run = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "--check", "--diff", f"--inventory={folder}/hosts.json", "site.yml"],
-        cwd=ROOT,
-        env={**os.environ, "PATH": engine_path, "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = plays.run(folder, {"one": own}, {}, "site.yml", "--check", "--diff", path=engine_path, settings={"ANSIBLE_NOCOLOR": "1"})
     assert run.returncode == 0, run.stdout
     shown = re.split(r"^\+\+\+ .*compose.yml.*$", run.stdout, flags=re.M)[1].split("changed:")[0]
     services: dict[str, Any] = yaml.safe_load("\n".join(line[1:] for line in shown.splitlines() if line.startswith("+")))["services"]

@@ -1,17 +1,15 @@
 """Several hosts in one run: what is wrong with one is said, and the others are not in the dark about it."""
 
-import json
 import os
 import re
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+import plays
+
 # Of Debian's own packages, so that it would be completed on a system that is known.
 WITHOUT_COMPOSE = """#!/bin/sh
 case "$*" in
@@ -30,22 +28,8 @@ def deploy(folder: Path, hosts: dict[str, dict[str, Any]], *options: str, way: t
     for name, script in (("docker", WITHOUT_COMPOSE), ("dpkg-query", "#!/bin/sh\necho docker.io installed\n")):
         (folder / name).write_text(script, encoding="utf-8")
         (folder / name).chmod(0o755)
-    common = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
-        "stack_check_network": False,
-        "stack_dir": f"{folder}/{{{{ inventory_hostname }}}}",
-    }
-    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
-    playbook = Path(sys.executable).with_name("ansible-playbook")
-    done = subprocess.run(
-        [playbook, *way, f"--inventory={folder}/hosts.json", *options, "site.yml"],
-        cwd=ROOT,
-        env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    common = {"stack_dir": f"{folder}/{{{{ inventory_hostname }}}}"}
+    done = plays.run(folder, hosts, common, "site.yml", *way, *options, path=f"{folder}:{os.environ['PATH']}", settings={})
     assert "changed=1" not in done.stdout
     return done.returncode, " ".join(done.stdout.split())
 

@@ -1,10 +1,7 @@
 """No key is in what a run says or leaves on the controller: in whatever form it was given, however talkative Ansible is."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from talkative import TALKATIVE
+
+import plays
 
 ROOT = Path(__file__).resolve().parents[3]
 CANARY = "C4n4ryC4n4ry"
@@ -41,29 +40,18 @@ HOPELESS = {"ANSIBLE_KEEP_REMOTE_FILES": "true", "ANSIBLE_DEBUG": "true"}
 
 def run(more: dict[str, str], names: Iterable[str], folder: Path, path: str) -> str:
     """Run the deploy dry on a host for each of the ways in which keys are given, and return what it says."""
-    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "stack_minimum_free_gib": 0}
-    common["stack_check_network"] = False
     # One server with one folder may not be two hosts.
-    common["stack_dir"] = "/opt/no-such-{{ inventory_hostname }}"
+    common = {"stack_minimum_free_gib": 0, "stack_dir": "/opt/no-such-{{ inventory_hostname }}"}
     models = [{"name": "gpt", "provider": "openai"}]
     hosts = {
         name: {"llm_proxy_keys": keys, "llm_proxy_models": models, "frontend_port": 29990} for name, keys in GIVEN.items() if name in names
     }
-    inventory = folder / "hosts.json"
-    inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
     settings = {name: value.format(folder) for name, value in {**LOCAL, **more}.items()}
-    playbook = str(Path(sys.executable).with_name("ansible-playbook"))
-    done = subprocess.run(
-        [playbook, "-vvv", "--check", "--diff", f"--forks={len(GIVEN)}", f"--inventory={inventory}", "site.yml"],
-        env={**os.environ, "PATH": path, **settings},
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    inventory.unlink()
-    return done.stdout
+    options = ["-vvv", "--check", "--diff", f"--forks={len(GIVEN)}"]
+    done = plays.run(folder, hosts, common, "site.yml", *options, path=path, settings=settings)
+    # What was given is not what was left.
+    (folder / "hosts.json").unlink()
+    return done.stderr + done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +91,7 @@ def test_what_would_tell_a_key_in_any_case_is_refused(switch: str, engine_path: 
 
 @pytest.mark.parametrize("given", [name for name in GIVEN if name != "right"])
 def test_what_is_given_wrongly_is_one_clear_error(said: dict[str, tuple[str, Path]], given: str) -> None:
-    text = said["json"][0]
-    report = json.loads(text[text.index('{\n    "custom_stats"') : text.rindex("}") + 1])
-    results = [task["hosts"][given] for play in report["plays"] for task in play["tasks"] if given in task["hosts"]]
-    [failed] = [result for result in results if result.get("failed")]
+    [failed] = [result for _, host, result in plays.results(said["json"][0]) if host == given and result.get("failed")]
     assert "llm_proxy_keys" in json.dumps(failed)
 
 

@@ -1,14 +1,12 @@
 """One file of the user's moves the pins, and with a pin the tags of the images that are made from it, and no other."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+import plays
 
 ROOT = Path(__file__).parents[3]
 COLLECTION = yaml.safe_load((ROOT / "files/pins.yml").read_text(encoding="utf-8"))["stack_pins"]
@@ -36,29 +34,13 @@ def tags(engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     """The tag of each service's image, on a host for each case, and on one of the collection's pins."""
     folder = tmp_path_factory.mktemp("pins")
     hosts = {name: {"stack_pins": pins} for name, (pins, _) in CASES.items()} | {"collection": {}}
-    common = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
-        "frontend_port": 29970,
-        "stack_check_network": False,
-        "stack_dir": f"{folder}/{{{{ inventory_hostname }}}}",
-    }
-    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
-    run = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "--check", "--tags=check", f"--inventory={folder}/hosts.json", "site.yml"],
-        cwd=ROOT,
-        env={**os.environ, "PATH": engine_path, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    report = json.loads(run.stdout[run.stdout.index("{\n") :])
+    common = {"frontend_port": 29970, "stack_dir": f"{folder}/{{{{ inventory_hostname }}}}"}
+    run = plays.run(folder, hosts, common, "site.yml", "--check", "--tags=check", path=engine_path)
     found: dict[str, dict[str, str]] = {name: {} for name in hosts}
-    for task in (task for play in report["plays"] for task in play["tasks"]):
-        for host, result in task["hosts"].items():
-            assert not result.get("failed"), f"{host}: {result['msg']}"
-            facts = result.get("ansible_facts", {}).values()
-            found[host] |= {fact["service"]: fact["tag"] for fact in facts if isinstance(fact, dict) and "tag" in fact}
+    for _, host, result in plays.results(run.stdout):
+        assert not result.get("failed"), f"{host}: {result['msg']}"
+        facts = result.get("ansible_facts", {}).values()
+        found[host] |= {fact["service"]: fact["tag"] for fact in facts if isinstance(fact, dict) and "tag" in fact}
     return found
 
 

@@ -1,14 +1,11 @@
 """What a playbook of a stack's life says where there is no stack, or what it is told makes no sense."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+import plays
+
 NONE = "There is no stack in"
 
 
@@ -52,20 +49,10 @@ def test_no_backup_is_sent_to_a_host_that_cannot_restore_it(tmp_path: Path, engi
 
 def run(folder: Path, path: str, play: str, given: dict[str, object], *options: str) -> tuple[int, str]:
     """Run a play on this machine as a host without a stack; return its exit code and what it says, as one line."""
-    host = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
+    common = {
         "stack_dir": f"{folder}/stack",
         "stack_backup_password": "a password for tests alone",
         "stack_status_reports": str(folder),
     }
-    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": {"here": {**host, **given}}}}), encoding="utf-8")
-    done = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "--inventory", folder / "hosts.json", play, *options],
-        cwd=ROOT,
-        env={**os.environ, "PATH": path, "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = plays.run(folder, {"here": given}, common, play, *options, path=path, settings={"ANSIBLE_NOCOLOR": "1"})
     return done.returncode, " ".join((done.stdout + done.stderr).split())
