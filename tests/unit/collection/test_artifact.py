@@ -41,18 +41,15 @@ def environment(artifact: Path, engine_path: str, tmp_path_factory: pytest.TempP
     return environment
 
 
+def play(environment: dict[str, str], cwd: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run one of its playbooks on this machine, from a folder; it may fail."""
+    here = ("--inventory=localhost,", "--connection=local", "-e", f"ansible_python_interpreter={sys.executable}")
+    return subprocess.run([BIN / "ansible-playbook", *here, *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
 def test_its_playbook_runs_from_any_folder(environment: dict[str, str], tmp_path: Path) -> None:
-    run = subprocess.run(
-        [
-            *(BIN / "ansible-playbook", "ocweb.stack.site", "--check", "--tags=check", "--inventory=localhost,", "--connection=local"),
-            *("-e", f"ansible_python_interpreter={sys.executable}", "-e", f"stack_dir={tmp_path}/stack", "-e", "frontend_port=29998"),
-        ],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    given = ("-e", f"stack_dir={tmp_path}/stack", "-e", "frontend_port=29998")
+    run = play(environment, tmp_path, "ocweb.stack.site", "--check", "--tags=check", *given)
     assert "failed=0" in run.stdout, run.stdout + run.stderr
     assert "[ocweb.stack.frontend : " in run.stdout
 
@@ -99,17 +96,7 @@ def test_its_audit_can_collect_the_suite(environment: dict[str, str], tmp_path: 
 
 
 def test_its_audit_says_that_there_is_no_stack(environment: dict[str, str], tmp_path: Path) -> None:
-    run = subprocess.run(
-        [
-            *(BIN / "ansible-playbook", "ocweb.stack.verify", "--inventory=localhost,", "--connection=local"),
-            *("-e", f"ansible_python_interpreter={sys.executable}", "-e", "stack_project=none"),
-        ],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = play(environment, tmp_path, "ocweb.stack.verify", "-e", "stack_project=none")
     assert "No stack of the project none runs there (stack_project)." in run.stdout, run.stdout + run.stderr
     assert run.returncode != 0
     assert list(tmp_path.iterdir()) == []
