@@ -114,6 +114,7 @@ def make(project: Path, staging: Path, folder: Path, manifest: dict[str, Any]) -
 
 
 def main() -> None:
+    """Check a bundle (`check FOLDER [FILE...]`) or make one (`make`, its question in JSON on standard input); print the answer in JSON."""
     if sys.argv[1] == "check":
         answer = {**check(Path(sys.argv[2]), sys.argv[3:]), "here": version(PROJECT)}
     else:

@@ -292,11 +292,11 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     stack = Stack(question["stack_dir"], question["project"])
     stack.need()
     with contextlib.nullcontext() if question.get("check") else stack.alone():
-        return done(Deploys(stack), question)
+        return carried_out(Deploys(stack), question)
 
 
-def done(deploys: Deploys, question: dict[str, Any]) -> dict[str, Any]:
-    """Do it; nothing else is at work on the stack."""
+def carried_out(deploys: Deploys, question: dict[str, Any]) -> dict[str, Any]:
+    """Do ``do``, while nothing else is at work on the stack, and return what came of it."""
     seconds, check = int(question.get("seconds", 300)), bool(question.get("check", False))
     if not check:
         deploys.exchange()
