@@ -6,7 +6,8 @@ Called as ``python3 - QUESTION`` with one JSON object:
 ``upstreams`` (host names), ``private_ranges`` (of addresses),
 ``debug_port`` (a port on loopback; 0 is none), ``source`` (the folder of the page's source code; "" is none),
 ``networks`` (of each of the project's networks, the words that are to be said of it),
-``fetched`` (what image builds fetch from: URL by the variable that names it).
+``fetched`` (what image builds fetch from: URL by the variable that names it),
+``given`` and ``known`` (names of variables: those that the user set, and those that there are).
 
 Prints one JSON object; sizes are bytes, ids are numbers, a path that does not apply is "".
 """
@@ -146,7 +147,7 @@ def kernel_lacks(root: str = "/") -> list[str]:
 
 
 def engine(project: str) -> dict[str, Any]:
-    """Report the engine, its two plugins, and what it has of the project: images, and the services that run.
+    """Report the engine, its two plugins, and what it has of the project: images, networks, and the services that run.
 
     ``state`` is one of absent, stopped, denied, running; ``package`` is the one that the engine came with, "" if it came otherwise.
     """

@@ -1,15 +1,11 @@
 """What a deploy meets on a host when it is under way is one clear error, also of a task that shows nothing of its output."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+import plays
+
 HASH = f"$scrypt$ln=15,r=8,p=3${'a' * 22}${'b' * 43}"
 PROXY = {
     "backend_egress_policy": "none",
@@ -43,20 +39,10 @@ def errors(engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[s
         # Of a deploy that did not come to its end: it is a stack's folder.
         (folder / name / "build.yml").write_text("\nname: ocweb\n", encoding="utf-8")
         hosts[name] = {"stack_dir": str(folder / name), **given}
-    common = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "stack_check_network": False}
-    common |= {"frontend_port": 29901, "stack_verify": False}
-    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}), encoding="utf-8")
-    run = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "--check", "--forks=4", f"--inventory={folder}/hosts.json", "site.yml"],
-        cwd=ROOT,
-        env={**os.environ, "PATH": engine_path, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    report = json.loads(run.stdout[run.stdout.index("{\n") :])
-    results = [(name, one) for play in report["plays"] for task in play["tasks"] for name, one in task["hosts"].items()]
-    return {name: [str(one.get("msg")) for host, one in results if host == name and one.get("failed")] for name in CASES}
+    common = {"frontend_port": 29901, "stack_verify": False}
+    done = plays.run(folder, hosts, common, "site.yml", "--check", "--forks=4", path=engine_path)
+    results = list(plays.results(done.stdout))
+    return {name: [str(one.get("msg")) for _, host, one in results if host == name and one.get("failed")] for name in CASES}
 
 
 @pytest.mark.parametrize("case", CASES)
