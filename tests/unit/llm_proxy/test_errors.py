@@ -128,6 +128,9 @@ def test_an_error_without_an_end_is_not_kept_for_ever() -> None:
 
 LONG = 8000
 RUNS = [
+    "***a",
+    "a//",
+    "/",
     "a-",
     "a-1",
     "a.",
@@ -160,5 +163,7 @@ def test_no_text_takes_long_to_clean(run: str) -> None:
 
 
 def test_what_stands_beside_dots_and_paths_is_cleaned_all_the_same() -> None:
-    said = CLEANER.text("at ..inner:4000 and -inner:4001 in x/usr/lib/python3/site-packages/a.py and a*b*** or (c***)", MASKER)
-    assert said == "at ..[address] and [address] in [file] and a*[masked] or ([masked])"
+    said = CLEANER.text(
+        "at ..inner:4000, -inner:4001 in x/usr//lib/python3/site-packages/a.py, a*b*** or (c***) sk-proj-abcdefgh***wxyz", MASKER
+    )
+    assert said == "at ..[address], [address] in [file], a*[masked] or ([masked]) [masked][masked]"

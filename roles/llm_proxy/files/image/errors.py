@@ -46,7 +46,7 @@ _REPLACED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\[?\b[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){3,7}\b\]?", re.IGNORECASE), "[address]"),
     (re.compile(r"\bhost=['\"]?[^\s'\",)]+['\"]?", re.IGNORECASE), "host=[address]"),
     (re.compile(r"(?<![a-z0-9-])(?<![a-z0-9-]\.)[a-z0-9-]+(?:\.[a-z0-9-]+)*:\d{2,5}\b(?!\.\d)", re.IGNORECASE), "[address]"),
-    (re.compile(r"(?<![\w./+-])[\w.+-]*(?:/[\w.+-]+)+/(?:site-packages|litellm|ocweb)/[\w./+-]*"), "[file]"),
+    (re.compile(r"(?<![\w./+-])[\w.+-]*(?:/+[\w.+-]+)+/+(?:site-packages|litellm|ocweb)/[\w./+-]*"), "[file]"),
     (re.compile(r"\blitellm[ /=v]*\d+(?:\.\d+)+\S*", re.IGNORECASE), "[version]"),
     (re.compile(r"\b[0-9a-f]{32,}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "[id]"),
     (re.compile(r"\blitellm\.(?=[A-Z])"), ""),

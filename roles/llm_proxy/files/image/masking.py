@@ -20,7 +20,7 @@ _KEY_LIKE = re.compile(
     r"\b(?i:Bearer|Basic)\s+[^\s\"',;]{6,}"
     r"|\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|glpat|pplx|nvapi|AIza|AKIA|ya29|eyJ)[-_.]?[A-Za-z0-9][\w.-]{9,}"
     r"|(?<=key=)[^\s&\"',;]{6,}"
-    r"|(?<![\w.-])[\w.-]*\*{3,}[\w.*-]*"
+    r"|(?:(?<![\w.-])[\w.-]+)?\*{3,}[\w.*-]*"
 )
 
 
