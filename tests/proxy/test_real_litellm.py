@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -171,14 +172,31 @@ def ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/$defs/{name}"}
 
 
+def circle(count: int, width: int, place: str) -> dict[str, Any]:
+    """Definitions each of which names itself or some of the others, where they stay or are taken out."""
+    names = "abcdef"[:count]
+    inner = {
+        name: {"properties": {str(step): {"$ref": f"#/{place}/{names[(number + step) % count]}"} for step in range(width)}}
+        for number, name in enumerate(names)
+    }
+    return {place: inner, "properties": {"x": {"$ref": f"#/{place}/a"}}}
+
+
 SCHEMAS = {
     "doubling": {
         "$defs": {**{f"d{n}": {"properties": {"a": ref(f"d{n + 1}"), "b": ref(f"d{n + 1}")}} for n in range(8)}, "d8": {"type": "string"}},
         "properties": {"a": ref("d0")},
     },
-    "circle": {"$defs": {name: {"anyOf": [ref(other) for other in "abcd"]} for name in "abcd"}, "anyOf": [ref("a")]},
     "inner": {"properties": {"x": {"$defs": {"y": {"description": "long " * 99}}, "items": [ref("y")] * 9}, "y": ref("y")}},
     "old": {"definitions": {"n": {"enum": list(range(50))}}, "properties": {str(n): {"$ref": "#/definitions/n"} for n in range(20)}},
+    "root": {"$defs": {"a": {"properties": {"b": ref("b")}}, "b": {"type": "string"}}, "$ref": "#/$defs/a"},
+    "hidden": {
+        "definitions": {"a": {"enum": list(range(50))}},
+        "components": {"schemas": {"a": {}}},
+        "items": {"$defs": {"a": ""}, **ref("a")},
+    },
+    **{f"circle of {count} in {place}": circle(count, 2, place) for count, place in product((1, 2), ("$defs", "definitions"))},
+    "circle of 3": circle(3, 2, "$defs"),
 }
 
 
@@ -186,8 +204,19 @@ SCHEMAS = {
 def test_a_schema_unfolds_to_no_more_than_was_counted(name: str) -> None:
     schema = json.loads(json.dumps(SCHEMAS[name]))
     before, counted = len(json.dumps(schema)), unfolded([schema])
+    assert schema == SCHEMAS[name]
     unpack_defs(schema, schema.pop("$defs", {}))
-    assert before < len(json.dumps(schema)) <= before + counted
+    after = len(json.dumps(schema))
+    assert after - before <= counted
+    assert counted > 0
+
+
+@pytest.mark.parametrize("schema", [circle(3, 2, "definitions"), circle(4, 2, "definitions"), {"items": circle(3, 2, "$defs")}])
+def test_definitions_that_stay_and_name_each_other_are_refused(proxy: Proxy, schema: dict[str, Any]) -> None:
+    started = time.monotonic()
+    status, _ = proxy.chat("hello", tools=[{"type": "function", "function": {"name": "a", "parameters": schema}}])
+    assert status == 400
+    assert time.monotonic() - started < 10
 
 
 def test_a_schema_that_would_fill_the_memory_is_refused(proxy: Proxy) -> None:

@@ -452,13 +452,16 @@ def source(path: str, stack_dir: str, workspace: str) -> dict[str, Any]:
 def manifests(folder: str) -> dict[str, str]:
     """Return the texts of package.json and bun.lock, and of the package.json of each workspace; nothing where one of the two is missing."""
     with contextlib.suppress(OSError, ValueError, AttributeError, LookupError, TypeError), contextlib.ExitStack() as folders:
+        # What is on the way may be for others to enter, and not to read.
+        *way, last = os.path.realpath(folder).split("/")
         here = folders.enter_context(opened("/", None))
-        for name in filter(None, os.path.realpath(folder).split("/")):
-            here = folders.enter_context(opened(name, here))
+        for name in filter(None, way):
+            here = folders.enter_context(opened(name, here, os.O_PATH | os.O_DIRECTORY))
+        here = folders.enter_context(opened(last, here))
         texts = {**texts_below(here, ["package.json"]), **texts_below(here, ["bun.lock"])}
         patterns = json.loads(texts["package.json"]).get("workspaces") or []
         for pattern in patterns.get("packages", []) if isinstance(patterns, dict) else patterns:
-            texts.update(texts_below(here, [*filter(None, pattern.split("/")), "package.json"]))
+            texts.update(texts_below(here, [*(part for part in pattern.split("/") if part not in ("", ".")), "package.json"]))
         return texts if "bun.lock" in texts else {}
     return {}
 

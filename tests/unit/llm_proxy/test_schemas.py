@@ -25,6 +25,12 @@ def everyone(count: int) -> dict[str, Any]:
     return {"$defs": {name: {"anyOf": [ref(other) for other in names]} for name in names}, "anyOf": [ref(names[0])]}
 
 
+def circle(count: int, place: str) -> dict[str, Any]:
+    """Definitions in a circle, each of which names itself and the next one."""
+    inner = {f"d{n}": {"properties": {"a": ref(f"d{n}"), "b": ref(f"d{(n + 1) % count}")}} for n in range(count)}
+    return {place: inner, "properties": {"x": ref("d0")}}
+
+
 def wide(definitions: int, objects: int) -> dict[str, Any]:
     """Objects that refer to nothing, where much is defined."""
     return {
@@ -44,12 +50,14 @@ def long(count: int) -> dict[str, Any]:
         doubling(16),
         doubling(60),
         doubling(16, "definitions"),
-        {"components": doubling(16, "schemas")},
+        {"components": {"schemas": doubling(16)["$defs"]}, **ref("d0")},
         everyone(12),
         wide(5000, 5000),
         long(1000),
+        circle(5, "definitions"),
+        {"items": circle(5, "$defs")},
     ],
-    ids=["doubling", "doubling often", "definitions", "components", "everyone", "wide", "long"],
+    ids=["doubling", "doubling often", "definitions", "components", "everyone", "wide", "long", "circle", "inner circle"],
 )
 def test_what_would_take_a_gigabyte_is_refused_at_once(schema: dict[str, Any]) -> None:
     started = time.process_time()

@@ -58,6 +58,17 @@ def test_who_makes_the_service_end_does_not_begin_anew(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "failed").stat().st_mode) == 0o600
 
 
+def test_a_clock_that_was_wrong_locks_nobody_out(tmp_path: Path) -> None:
+    clock = Clock()
+    clock.now += 30 * 86400
+    Attempts(1, 60, tmp_path / "failed", clock).failed("a")
+    clock.now -= 30 * 86400
+    limited = Attempts(1, 60, tmp_path / "failed", clock)
+    assert limited.wait("a") == 0
+    limited.failed("a")
+    assert limited.wait("a") == 60
+
+
 def test_its_file_does_not_grow_without_end(tmp_path: Path) -> None:
     limited = Attempts(1, 60, tmp_path / "failed", Clock())
     for _ in range(5000):

@@ -145,19 +145,34 @@ def test_a_file_that_goes_while_it_is_packed_is_left_out(home: Path, monkeypatch
 
 
 @pytest.fixture
-def no_root(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read what its owner may read, whoever runs the tests."""
 
     def guarded(real: Callable[..., Any]) -> Callable[..., Any]:
         def opened(path: Any, *words: Any, **options: Any) -> Any:
-            if isinstance(path, (str, Path)) and os.path.lexists(path) and not os.lstat(path).st_mode & stat.S_IRUSR:
+            if isinstance(path, (str, Path)) and os.path.lexists(path) and not lstat(path).st_mode & stat.S_IRUSR:
                 raise PermissionError(errno.EACCES, "Permission denied", str(path))
             return real(path, *words, **options)
 
         return opened
 
+    def entered(real: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:
+        def looked(path: Any, **options: Any) -> os.stat_result:
+            if (
+                isinstance(path, (str, Path))
+                and str(path).startswith(str(tmp_path))
+                and not lstat(Path(path).parent).st_mode & stat.S_IXUSR
+            ):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(path, **options)
+
+        return looked
+
+    lstat = os.lstat
     monkeypatch.setattr(os, "open", guarded(os.open))
     monkeypatch.setattr(os, "scandir", guarded(os.scandir))
+    monkeypatch.setattr(os, "stat", entered(os.stat))
+    monkeypatch.setattr(os, "lstat", entered(os.lstat))
 
 
 @pytest.mark.usefixtures("no_root")
@@ -166,11 +181,14 @@ def test_what_not_even_its_owner_may_read_is_left_out_and_named(
 ) -> None:
     (home / "notes").chmod(0)
     (home / "locked").mkdir(mode=0)
+    # Whose names can be read, and nothing else.
+    (home / "listed/inner").mkdir(parents=True)
+    (home / "listed").chmod(0o600)
     with tarfile.open(fileobj=io.BytesIO(packed(monkeypatch))) as archive:
         names = archive.getnames()
     left_out = json.loads(capsys.readouterr().err.splitlines()[-1])
     # One file with two names.
-    assert sorted(map(json.loads, left_out)) == [str(home / name) for name in ("locked", "notes", "same")]
+    assert sorted(map(json.loads, left_out)) == [str(home / name) for name in ("listed/inner", "locked", "notes", "same")]
     assert "sessions/shadow" in names
     assert f"sessions/{sessions.DATABASE}" in names
     assert not {"sessions/notes", "sessions/same"} & set(names)

@@ -405,7 +405,7 @@ def test_a_deploy_is_the_last_good_one_as_long_as_nothing_else_is_described(tmp_
 def source_code(tmp_path: Path) -> Path:
     folder = tmp_path / "oc-web"
     (folder / "packages/one").mkdir(parents=True)
-    (folder / "package.json").write_text('{"workspaces": ["packages/*", "../*"]}', encoding="utf-8")
+    (folder / "package.json").write_text('{"workspaces": ["./packages/*", "../*"]}', encoding="utf-8")
     (folder / "bun.lock").write_text("{}", encoding="utf-8")
     (folder / "packages/one/package.json").write_text('{"name": "one"}', encoding="utf-8")
     return folder
@@ -422,7 +422,7 @@ def test_source_code_is_described_with_what_says_its_packages(source_code: Path)
     }
     texts = json.loads(base64.b64decode(found["manifests"]))
     assert texts == {
-        "package.json": '{"workspaces": ["packages/*", "../*"]}',
+        "package.json": '{"workspaces": ["./packages/*", "../*"]}',
         "bun.lock": "{}",
         "packages/one/package.json": '{"name": "one"}',
     }

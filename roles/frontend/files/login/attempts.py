@@ -75,8 +75,9 @@ class Attempts:
             file.write(text)
 
     def _recent(self, key: str) -> list[float]:
-        since = self._clock() - self.window
-        return [moment for moment in self._failures.get(key, []) if moment > since]
+        now = self._clock()
+        # What a clock that was wrong has written would count until that time has come.
+        return [moment for moment in self._failures.get(key, []) if now - self.window < moment <= now]
 
 
 def neighbourhood(address: str) -> str:

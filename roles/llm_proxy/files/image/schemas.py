@@ -1,10 +1,13 @@
 """What a tool's JSON schema becomes where LiteLLM writes out what it refers to, as it does for Gemini. Standard library only.
 
-A schema of 2 KB whose definitions name each other twice would take a gigabyte. What it takes is counted here before, step by step as
-`unpack_defs` of LiteLLM's `prompt_templates/common_utils.py` goes about it, and nothing of it is made.
+Schemas of half a kilobyte, whose definitions name each other, would take gigabytes. What they take is found out here before, within bounds,
+by doing what LiteLLM would do, in its order: `unpack_defs` of its `prompt_templates/common_utils.py` also writes out definitions that stay
+where they are, and what they have become then is what the next reference to them becomes.
 """
 
-from collections.abc import Iterable
+import copy
+from collections import deque
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from refusal import RefusedError
@@ -25,46 +28,79 @@ def unfolded(schemas: Iterable[Any]) -> int:
     """
     kept = 0
     for schema in schemas:
-        definitions = _definitions(schema)
-        known = DEFINITION * sum(map(len, definitions.values()))
-        work = 0
-        waiting: list[tuple[Any, frozenset[str]]] = [(schema, frozenset())]
-        while waiting:
-            node, chain = waiting.pop()
-            if chain:
-                kept += _length(node)
-            if isinstance(node, dict):
-                work += OBJECT + known + DEFINITION * len(chain)
-            if work > MAX_WORK or kept > MAX_KEPT:
-                raise RefusedError("The schemas of the tools refer to too much", param="tools", code="invalid_value")
-            name = node["$ref"].rpartition("/")[2] if isinstance(node, dict) and isinstance(node.get("$ref"), str) else None
-            if name is None:
-                waiting += [(one, chain) for one in _inner(node)]
-            elif name not in chain:
-                # One that refers to itself stays as it is, and so does one to what nobody knows.
-                waiting += [(one, chain | {name}) for one in definitions.get(name, ())]
+        if not isinstance(schema, dict):
+            continue
+        components = schema.get("components")
+        elsewhere = components.get("schemas") if isinstance(components, dict) else None
+        try:
+            # What is taken out of a schema before, and still known then: by Gemini's part of LiteLLM, and by Anthropic's.
+            kept += _written_out(schema, ("$defs",), {}, MAX_KEPT - kept)
+            if "definitions" in schema or isinstance(elsewhere, dict):
+                known = elsewhere if isinstance(elsewhere, dict) else {}
+                kept += _written_out(schema, ("definitions", "components"), known, MAX_KEPT - kept)
+        except RecursionError:
+            raise _too_much() from None
     return kept
 
 
-def _inner(node: Any) -> Iterable[Any]:
-    return node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+def _written_out(whole: dict[str, Any], taken: Collection[str], elsewhere: dict[str, Any], most: int) -> int:
+    """Write out what a schema refers to, without those of its fields that are ``taken``; return the bytes of that.
+
+    Raises:
+        RefusedError: they are more than ``most``.
+    """
+    schema, known = copy.deepcopy((whole, elsewhere))
+    for name in taken:
+        known |= _definitions({name: schema.pop(name, None)})
+    known |= _definitions(schema)
+    work = kept = 0
+    waiting: deque[tuple[Any, Any, Any, dict[str, Any], frozenset[str]]] = deque([(schema, None, None, known, frozenset())])
+    while waiting:
+        node, parent, place, known, chain = waiting.popleft()
+        if isinstance(node, dict):
+            work += OBJECT + DEFINITION * (len(known) + len(chain))
+        if work > MAX_WORK:
+            raise _too_much()
+        if isinstance(node, dict) and isinstance(node.get("$ref"), str):
+            name = node["$ref"].rpartition("/")[2]
+            target = known.get(name)
+            # One on the way to itself stays as it is, and so does one to what nobody knows.
+            if name in chain or not isinstance(target, dict):
+                continue
+            kept += _length(target)
+            if kept > most:
+                raise _too_much()
+            made = copy.deepcopy(target)
+            if parent is None:
+                schema.clear()
+                schema.update(made)
+                made = schema
+            else:
+                parent[place] = made
+            waiting.append((made, parent, place, known | _definitions(target), chain | {name}))
+        elif isinstance(node, dict):
+            inner = known | _definitions(node)
+            waiting += [(one, node, name, inner, chain) for name, one in node.items()]
+        elif isinstance(node, list):
+            waiting += [(one, node, number, known, chain) for number, one in enumerate(node)]
+    return kept
 
 
-def _length(node: Any) -> int:
-    """A value's own length, without what is in it."""
-    return VALUE + (len(node) if isinstance(node, str) else sum(map(len, node)) if isinstance(node, dict) else 0)
+def _definitions(node: dict[str, Any]) -> dict[str, Any]:
+    """What an object defines, by name."""
+    places = (node.get("$defs"), node.get("definitions"))
+    return {name: one for place in places if isinstance(place, dict) for name, one in place.items()}
 
 
-def _definitions(schema: Any) -> dict[str, list[Any]]:
-    """What a reference may mean, by its last part, wherever it is defined."""
-    found: dict[str, list[Any]] = {}
-    waiting = [schema]
+def _length(value: Any) -> int:
+    """How long a value is, with all that is in it."""
+    length, waiting = 0, [value]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, dict):
-            for place in ("$defs", "definitions", "schemas"):
-                if isinstance(node.get(place), dict):
-                    for name, one in node[place].items():
-                        found.setdefault(name, []).append(one)
-        waiting += _inner(node)
-    return found
+        length += VALUE + (len(node) if isinstance(node, str) else sum(map(len, node)) if isinstance(node, dict) else 0)
+        waiting += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return length
+
+
+def _too_much() -> RefusedError:
+    return RefusedError("The schemas of the tools refer to too much", param="tools", code="invalid_value")

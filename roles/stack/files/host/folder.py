@@ -95,7 +95,9 @@ def opened_folder(path: Path, links: int = 8) -> int:
                 # Where it leads to may have links too.
                 target = os.readlink(name, dir_fd=folder)
                 return opened_folder(Path("/", *parts[:place], target, *parts[place + 1 :]), links - 1)
-            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+            # What is on the way may be for others to enter, and not to read.
+            last = place == len(parts) - 1
+            inner = os.open(name, (os.O_RDONLY if last else os.O_PATH) | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
             os.close(folder)
             folder = inner
         return os.dup(folder)

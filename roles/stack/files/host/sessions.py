@@ -254,7 +254,7 @@ def walk(archive: tarfile.TarFile, root: Path, prefix: str, unreadable: list[str
         place = here.relative_to(root)
         if prefix == "sessions":
             inner[:] = [name for name in inner if str(place / name) not in LEFT_OUT]
-        links = [name for name in inner if (here / name).is_symlink()]
+        links = [name for name in inner if os.path.islink(here / name)]
         add(archive, here, str(prefix / place), unreadable)
         databases = {name for name in names if prefix == "sessions" and name.endswith(".db") and is_database(here / name)}
         waiting: set[str] = set()
