@@ -89,7 +89,11 @@ CONTROLS = tuple(
         ("one-request", "A request's body is not taken for the next request", "a stranger would be let in, with another request's answer"),
         ("login-held", "Who sends slowly keeps nobody from logging in", "a handful of connections would shut everyone out"),
         ("head-held", "A connection without a whole request does not stay", "strangers could hold as many as there are"),
-        ("gateway-full", "Strangers do not fill the gateway's memory", "everyone would be cut off, as often as a stranger likes"),
+        (
+            "gateway-full",
+            "Long heads and many connections do not fill the gateway's memory",
+            "everyone would be cut off, as often as a stranger likes",
+        ),
         ("edge-log", "The gateway's log holds nothing that shows who someone is", "who reads a log could be who is in it"),
         ("login-limit", "Passwords cannot be tried without end", "a password could be guessed"),
         ("session-cookie", "A session stays in its browser", "a script, or whoever is on the way, could take a session"),

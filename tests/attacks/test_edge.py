@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Iterator
 
 import pytest
 from stack import Stack
@@ -435,9 +436,22 @@ def test_the_log_does_not_hold_what_shows_who_someone_is(stack: Stack) -> None:
     assert "carried-into-the-log" not in log
 
 
+@pytest.fixture
+def forgotten(stack: Stack) -> Iterator[None]:
+    """A gateway that knows of nobody who has failed, before and after."""
+    name = stack.name("gateway")
+    forget = f"docker stop --time 5 {name} && rm -f {shlex.quote(stack.folder)}/gateway/state/login/failed-* && docker start {name}"
+    stack.server.check_output(forget)
+    stack.wait_until_healthy()
+    yield
+    stack.server.check_output(forget)
+    stack.wait_until_healthy()
+
+
 @control("login-limit")
 @secured
 @bed
+@pytest.mark.usefixtures("forgotten")
 def test_passwords_cannot_be_tried_without_end(stack: Stack) -> None:
     """Tries one password after the other, each time as if for somebody else."""
     guess = "name=nobody&password=a+guess+that+is+long"
@@ -456,6 +470,7 @@ def test_passwords_cannot_be_tried_without_end(stack: Stack) -> None:
 @control("login-limit")
 @secured
 @bed
+@pytest.mark.usefixtures("forgotten")
 def test_nor_with_a_gateway_that_begins_anew(stack: Stack) -> None:
     """Tries passwords until there is a limit, has the gateway start again, and tries another."""
     guess = call(stack, "--data", "name=nobody&password=a+guess+that+is+long", path="-/login")

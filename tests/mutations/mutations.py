@@ -357,7 +357,7 @@ MUTATIONS = (
     ),
     Mutation(
         *("gateway-full", "the gateway takes as many connections as there are", "test_edge.py::test_nor_with_many_connections", "gateway"),
-        {"ulimits": {"nofile": 65536}},
+        {"ulimits": {"nofile": RESET}},
         secured=True,
     ),
     secured(

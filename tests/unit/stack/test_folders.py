@@ -74,3 +74,18 @@ def test_a_link_on_the_way_that_anyone_may_have_put_there_is_not_followed(tmp_pa
     (tmp_path / "mine").symlink_to(tmp_path / "elsewhere")
     assert ask(tmp_path / "mine/modules", "0755")["error"] == ""
     assert mode(tmp_path / "elsewhere/modules") == 0o755
+
+
+def test_folders_on_the_way_need_not_be_ones_that_we_may_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As /home often is, for whoever deploys without root."""
+    (tmp_path / "closed/home").mkdir(parents=True)
+    real = os.open
+
+    def opened(path: str, flags: int, *words: int, dir_fd: int | None = None) -> int:
+        if path == "closed" and not flags & os.O_PATH:
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, flags, *words, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", opened)
+    assert ask(tmp_path / "closed/home/stack")["error"] == ""
+    assert mode(tmp_path / "closed/home/stack") == 0o750

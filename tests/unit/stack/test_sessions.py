@@ -176,7 +176,7 @@ def no_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_root")
-def test_what_not_even_its_owner_may_read_is_left_out_and_named(
+def test_what_the_agent_itself_may_not_read_is_left_out_and_named(
     home: Path, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (home / "notes").chmod(0)
@@ -205,6 +205,14 @@ def test_of_many_names_that_the_agent_chose_few_are_told(
     assert len(told) == sessions.MOST_UNREADABLE + 1
     assert told[-1] == "others"
     assert all(name.isprintable() for name in told)
+
+
+@pytest.mark.usefixtures("no_root")
+def test_a_backup_without_the_workspace_is_none(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "workspace").mkdir(mode=0)
+    monkeypatch.setattr(sessions, "WORKSPACE", tmp_path / "workspace")
+    with pytest.raises(PermissionError):
+        packed(monkeypatch)
 
 
 @pytest.mark.usefixtures("no_root")

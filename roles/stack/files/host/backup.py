@@ -124,7 +124,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     write(stack.path / "backup.json", json.dumps(record).encode(), 0o600)
     lines.append(f"{target}: {record['size']} bytes in {seconds} s, read back. Keys and secrets are not in it.")
     if unreadable:
-        lines.append(f"Left out, since not even their owner may read them: {', '.join(unreadable)}.")
+        lines.append(f"Left out, since the agent itself may not read them: {', '.join(unreadable)}.")
     return {"changed": True, "lines": lines, "file": str(target), "seconds": seconds}
 
 

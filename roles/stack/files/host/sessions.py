@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 HOME = Path("/home/opencode")
+WORKSPACE = Path("/workspace")
 # What OpenCode keeps its sessions in, and a table in it that names each change of its format.
 DATABASE = ".local/share/opencode/opencode.db"
 MAGIC = b"SQLite format 3\0"
@@ -190,14 +191,14 @@ def take_back(aside: str) -> None:
 
 
 def leave_out(path: Path, error: OSError, unreadable: list[str]) -> None:
-    """Go on without a file or folder that went meanwhile, or that not even its owner may read, which is noted in ``unreadable``.
+    """Go on without a file or folder that went meanwhile, or that the agent itself may not read, which is noted in ``unreadable``.
 
     Raises:
-        OSError: it cannot be read for another reason, or the sessions are in it.
+        OSError: it cannot be read for another reason, the sessions are in it, or it is all of the workspace.
     """
     if isinstance(error, FileNotFoundError):
         return
-    if not isinstance(error, PermissionError) or (HOME / DATABASE).is_relative_to(path):
+    if not isinstance(error, PermissionError) or path == WORKSPACE or (HOME / DATABASE).is_relative_to(path):
         raise error
     # There may be a million of them, and the agent chose their names.
     if len(unreadable) < MOST_UNREADABLE:
@@ -241,7 +242,7 @@ def pack() -> None:
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode, entry.mtime = len(text.encode()), 0o600, int(time.time())
             archive.addfile(entry, io.BytesIO(text.encode()))
-        for root, prefix in ((HOME, "sessions"), (Path("/workspace"), "workspace")):
+        for root, prefix in ((HOME, "sessions"), (WORKSPACE, "workspace")):
             if root.is_dir():
                 walk(archive, root, prefix, unreadable)
     print(json.dumps(unreadable), file=sys.stderr)
@@ -281,7 +282,7 @@ def walk(archive: tarfile.TarFile, root: Path, prefix: str, unreadable: list[str
 
 def unpack() -> None:
     """Take an archive from standard input: the home goes to the home here, the workspace to /workspace if there is one."""
-    places: dict[str, Any] = {"sessions": HOME, "workspace": Path("/workspace")}
+    places: dict[str, Any] = {"sessions": HOME, "workspace": WORKSPACE}
     folders: list[tuple[Path, int, float]] = []
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|", bufsize=2**20) as archive:
         for entry in archive:
