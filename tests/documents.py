@@ -39,7 +39,7 @@ ELSEWHERE = {
         "molecule/remote/inventory/group_vars/servers/bed.yml",
         "ansible_become: true",
     ),
-    "ansible-playbook -i your-inventory ": ("tests/unit/collection/test_artifact.py", '"ansible-playbook", "ocweb.stack.verify"'),
+    "ansible-playbook -i your-inventory ": ("tests/unit/collection/test_artifact.py", 'play(environment, tmp_path, "ocweb.stack.verify"'),
     "make restore INVENTORY=inventories/mine ARGS='--ask-vault-pass --limit=": ("molecule/remote/verify.yml", "stack_restore_upload"),
     # What make hands to Ansible is seen in test_make.py.
     "make remove ARGS=--extra-vars=stack_remove=ocweb": ("molecule/lifecycle/tests/test_removal.py", '{"stack_remove": "ocweb"}'),
