@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from answer import JSON, Message, Send
 from attempt import CURRENT, Attempt
-from key_ring import NoKeyError
+from key_ring import KeyRing, NoKeyError
 
 KEYS = "/ocweb/keys"
 PROOF = "/ocweb/proof"
@@ -18,19 +18,19 @@ Ask = Callable[[str, Attempt], Awaitable[tuple[int, bytes]]]
 class Admin:
     """Answers GET /ocweb/keys and POST /ocweb/proof?key=FILE.
 
-    `models` tells a model for each provider, `ask` puts a question to one.
+    `models` tells a model for each provider, `ask` puts a question to one, `ring` has the keys.
     """
 
-    def __init__(self, models: Mapping[str, str], ask: Ask, attempt: Callable[[str], Attempt]) -> None:
+    def __init__(self, models: Mapping[str, str], ask: Ask, ring: KeyRing) -> None:
         self._models = models
         self._ask = ask
-        self._attempt = attempt
+        self._ring = ring
 
     async def answer(self, scope: Message, send: Send) -> bool:
         """Answer an admin's request, if it is for one of these routes."""
         route = scope["method"], scope["path"]
         if route == ("GET", KEYS):
-            await _say(send, 200, self._attempt("").ring.usage.keys)
+            await _say(send, 200, self._ring.usage.keys)
         elif route == ("POST", PROOF):
             await _say(send, *await self._prove(parse_qs(scope["query_string"].decode("latin-1")).get("key", [""])[0]))
         else:
@@ -42,7 +42,7 @@ class Admin:
         model = self._models.get(file.partition(".")[0])
         if model is None:
             return 404, {"message": "No model needs this key"}
-        attempt = self._attempt(file)
+        attempt = Attempt(self._ring, file)
         try:
             key = attempt.key_for(file.partition(".")[0])
         except NoKeyError as error:

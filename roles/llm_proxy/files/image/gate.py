@@ -49,7 +49,7 @@ class Gate:
         for entry in model_list:
             if provider := entry.get("model_info", {}).get("provider"):
                 first.setdefault(provider, entry["model_name"])
-        self.admin = Admin(first, self._prove, lambda file: Attempt(held.ring, file))
+        self.admin = Admin(first, self._prove, held.ring)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
