@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import state_file
+
 MAX_KEYS = 10_000
 
 
@@ -46,7 +48,7 @@ class Attempts:
         else:
             # On a full disk, what is remembered here limits all the same.
             with contextlib.suppress(OSError):
-                self._write(self._path, os.O_APPEND, f"{key} {now}\n")
+                self._append(f"{key} {now}\n")
             self._lines += 1
 
     def forget(self, key: str) -> None:
@@ -64,15 +66,13 @@ class Attempts:
     def _write_anew(self) -> None:
         """Write down what counts now, and nothing else."""
         lines = [f"{key} {moment}\n" for key in self._failures for moment in self._recent(key)]
-        fresh = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):
-            self._write(fresh, os.O_TRUNC, "".join(lines))
-            fresh.replace(self._path)
+            state_file.replace(self._path, "".join(lines))
         self._lines, self._lines_at_most = len(lines), 2 * len(lines) + 1000
 
-    def _write(self, path: Path, how: int, text: str) -> None:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+    def _append(self, line: str) -> None:
+        with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", encoding="utf-8") as file:
+            file.write(line)
 
     def _recent(self, key: str) -> list[float]:
         now = self._clock()

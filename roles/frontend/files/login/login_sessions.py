@@ -3,13 +3,14 @@
 import contextlib
 import hashlib
 import json
-import os
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import state_file
 
 MAX_SESSIONS = 50
 
@@ -64,9 +65,4 @@ class Sessions:
         return float(min(one["until"], one.get("since", one["until"]) + self._lifetime))
 
     def _save(self) -> None:
-        new = self._path.with_suffix(".new")
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(self._sessions, file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
+        state_file.replace(self._path, json.dumps(self._sessions))
