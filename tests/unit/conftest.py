@@ -40,8 +40,11 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def fake_docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tools: Path) -> Callable[..., None]:
-    """A `docker`, or another command, whose body is the given shell script; besides, PATH has the system's tools without an engine's."""
+def stub_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tools: Path) -> Callable[..., None]:
+    """What puts a stub of a command on the PATH, a shell script of the given body: of `docker`, unless another is named.
+
+    Besides it, PATH has the system's tools without an engine's.
+    """
 
     def write(body: str, command: str = "docker") -> None:
         folder = tmp_path / "bin"

@@ -105,12 +105,12 @@ def test_a_key_with_a_passphrase_is_told(make: Make) -> None:
 
 @pytest.mark.parametrize("case", ["missing", "strange"])
 def test_an_openssl_that_cannot_be_asked_is_told(
-    make: Make, tmp_path: Path, fake_docker: Callable[..., None], monkeypatch: pytest.MonkeyPatch, case: str
+    make: Make, tmp_path: Path, stub_command: Callable[..., None], monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     cert, key = make("DNS:x")
     if case == "missing":
         monkeypatch.setenv("PATH", str(tmp_path))
     else:
-        fake_docker("echo notBefore=never", "openssl")
+        stub_command("echo notBefore=never", "openssl")
     [line] = certificate.main({"certificate": cert, "key": key, "names": []})
     assert line.startswith("frontend_tls_certificate: it could not be looked at with openssl on the host: ") and "BEGIN" not in line

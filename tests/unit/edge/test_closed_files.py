@@ -113,8 +113,8 @@ def test_a_file_that_cannot_be_put_is_said_with_what_was(folder: Path) -> None:
     assert answer["changed"] == ["users.json"]
 
 
-def test_an_openssl_that_makes_no_authority_is_said(folder: Path, fake_docker: Callable[..., None]) -> None:
-    fake_docker("echo no such curve >&2; exit 1", "openssl")
+def test_an_openssl_that_makes_no_authority_is_said(folder: Path, stub_command: Callable[..., None]) -> None:
+    stub_command("echo no such curve >&2; exit 1", "openssl")
     assert "openssl on the host makes no authority: no such curve." in place(folder, names=NAMES)["error"]
 
 

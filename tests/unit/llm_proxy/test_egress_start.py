@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 START = Path(__file__).parents[3] / "roles/llm_proxy/files/egress/start"
-FAKES = {
+STUBS = {
     "squid": 'trap "echo again >>{folder}/read" HUP\n: >{folder}/read\nwhile :; do sleep 0.02; done',
     "unbound": "echo $$ >{folder}/resolver\nexec sleep 60",
     # The proxy's name is known once there is this file.
@@ -20,12 +20,12 @@ FAKES = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A guard's folder, with a proxy that leads out, and programs that stand for the real ones."""
+    """A guard's folder, with a proxy that leads out, and stubs of the programs that it starts."""
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/upstream.conf").write_text("cache_peer proxy.example parent 3128 0 login=one\n", encoding="utf-8")
     (tmp_path / "etc/squid.conf").write_text(f"include {tmp_path}/etc/upstream.conf\n", encoding="utf-8")
     (tmp_path / "bin").mkdir()
-    for name, body in FAKES.items():
+    for name, body in STUBS.items():
         (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{body.format(folder=tmp_path)}\n", encoding="utf-8")
         (tmp_path / "bin" / name).chmod(0o755)
     script = START.read_text(encoding="utf-8").replace("sleep 5", "sleep 0.02").replace("/usr/sbin/", "")

@@ -13,10 +13,10 @@ RUNNER = Path(__file__).parents[2] / "molecule"
 
 
 @pytest.fixture
-def runner(tmp_path: Path, fake_docker: Callable[..., None]) -> Path:
+def runner(tmp_path: Path, stub_command: Callable[..., None]) -> Path:
     """The runner in a folder of its own, and a Molecule in which scenario `dev` fails."""
-    fake_docker("exit 0")
-    fake_docker('case "$*" in *dev) echo "FAILED it"; exit 1 ;; *) echo "1 passed" ;; esac', "molecule")
+    stub_command("exit 0")
+    stub_command('case "$*" in *dev) echo "FAILED it"; exit 1 ;; *) echo "1 passed" ;; esac', "molecule")
     copy = tmp_path / "tests/molecule"
     (copy.parent / "browser").mkdir(parents=True)
     shutil.copy(RUNNER, copy)
@@ -61,9 +61,9 @@ def test_what_would_begin_too_late_is_named(runner: Path) -> None:
     assert named(said) == {"faults", "dev"}
 
 
-def test_what_waits_for_others_may_come_to_be_too_late(runner: Path, fake_docker: Callable[..., None]) -> None:
+def test_what_waits_for_others_may_come_to_be_too_late(runner: Path, stub_command: Callable[..., None]) -> None:
     """Two begin, and take longer than there is time; the other two are named, and what the first two say counts."""
-    fake_docker('until [ "$(date +%s)" -ge "$OCWEB_BEGIN_UNTIL" ]; do sleep 0.1; done; echo 1 passed', "molecule")
+    stub_command('until [ "$(date +%s)" -ge "$OCWEB_BEGIN_UNTIL" ]; do sleep 0.1; done; echo 1 passed', "molecule")
     code, said = run(runner, "faults", "rotation", "offline", "remote", until=time.time() + 5)
     assert code == 0
     assert said.count("1 passed") == 2

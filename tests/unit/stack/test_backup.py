@@ -19,12 +19,12 @@ esac
 
 
 @pytest.fixture
-def stack(tmp_path: Path, fake_docker: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Path:
+def stack(tmp_path: Path, stub_command: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "stack/backend/home").mkdir(parents=True)
     (tmp_path / "stack/compose.yml").write_text("\nname: ocweb\n", encoding="utf-8")
     (tmp_path / "work").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "work")
-    fake_docker(ENGINE % f'{{"source": "{tmp_path}/work", "target": "/workspace"}}')
+    stub_command(ENGINE % f'{{"source": "{tmp_path}/work", "target": "/workspace"}}')
     monkeypatch.setattr(backup, "need_gpg", lambda dry: [])
     return tmp_path
 
@@ -56,7 +56,7 @@ def test_backups_do_not_lie_where_they_would_go_with_what_they_are_of(stack: Pat
     assert backup.answer(question(stack, str(stack / "elsewhere")))["changed"]
 
 
-def test_a_workspace_that_nobody_knows_is_not_left_out(stack: Path, fake_docker: Callable[..., None]) -> None:
-    fake_docker(ENGINE % "")
+def test_a_workspace_that_nobody_knows_is_not_left_out(stack: Path, stub_command: Callable[..., None]) -> None:
+    stub_command(ENGINE % "")
     with pytest.raises(Refusal, match=r"Compose does not say from .*/compose.yml where the workspace is"):
         backup.mounted_workspace(Stack(str(stack / "stack"), "ocweb"))

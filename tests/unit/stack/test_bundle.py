@@ -39,7 +39,7 @@ def unpacked(project: Path, tmp_path: Path) -> Path:
     return tmp_path / "elsewhere/ocweb-1.2.3/bundle"
 
 
-def test_an_image_is_named_as_it_was_asked_for(tmp_path: Path, fake_docker: Callable[..., None]) -> None:
+def test_an_image_is_named_as_it_was_asked_for(tmp_path: Path, stub_command: Callable[..., None]) -> None:
     """Another project on the same engine may have the same image by another name, which comes first."""
     # What the engine says of each, in the words that Docker puts in the place of these.
     body = """case "$*" in
@@ -47,7 +47,7 @@ def test_an_image_is_named_as_it_was_asked_for(tmp_path: Path, fake_docker: Call
             for tag; do echo "$format" | sed "s|{{index .RepoTags 0}}|localhost/first/base:1|; s|{{.Id}}|sha256:1|"; done ;;
         "image save "*) touch "$4" ;;
     esac"""
-    fake_docker(body)
+    stub_command(body)
     script = Path(bundle.__file__).parents[1] / "save-images"
     tags = ["localhost/second/base:1", "localhost/second/backend:2"]
     done = subprocess.run(["sh", "-s", tmp_path, *tags], stdin=script.open("rb"), capture_output=True, text=True, check=True)

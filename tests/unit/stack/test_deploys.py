@@ -13,7 +13,7 @@ import pytest
 import deploys
 from folder import Refusal, Stack
 
-FakeDocker = Callable[..., None]
+StubCommand = Callable[..., None]
 
 
 @pytest.fixture
@@ -117,8 +117,8 @@ def test_a_rollback_to_a_time_without_a_login_says_so(root: Path, tmp_path_facto
     assert not [line for line in kept.plan(target, record) if words in line]
 
 
-def test_a_rollback_without_its_images_is_refused(root: Path, record: Callable[[str, str], None], fake_docker: FakeDocker) -> None:
-    fake_docker('case "$*" in version*) echo 26.1.5 ;; *) exit 1 ;; esac')
+def test_a_rollback_without_its_images_is_refused(root: Path, record: Callable[[str, str], None], stub_command: StubCommand) -> None:
+    stub_command('case "$*" in version*) echo 26.1.5 ;; *) exit 1 ;; esac')
     record("deployed", "today")
     record("previous", "yesterday")
     with pytest.raises(Refusal, match=r"The deploy of yesterday cannot come back: its images are gone \(localhost/ocweb/backend:1\)"):
@@ -132,8 +132,8 @@ def test_a_rollback_without_its_images_is_refused(root: Path, record: Callable[[
         ("ocweb", "echo no socket >&2; exit 1", "The engine does not answer: no socket"),
     ],
 )
-def test_a_stack_that_cannot_be_worked_on_is_refused(root: Path, fake_docker: FakeDocker, project: str, engine: str, words: str) -> None:
-    fake_docker(engine)
+def test_a_stack_that_cannot_be_worked_on_is_refused(root: Path, stub_command: StubCommand, project: str, engine: str, words: str) -> None:
+    stub_command(engine)
     with pytest.raises(Refusal, match=words):
         deploys.answer({"do": "roll_back", "stack_dir": str(root), "project": project})
 

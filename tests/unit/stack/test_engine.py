@@ -11,7 +11,7 @@ import engine
 import removal
 from folder import Refusal, Stack
 
-FakeDocker = Callable[..., None]
+StubCommand = Callable[..., None]
 SIMULATED = """Inst libc6 [2.41-1] (2.41-2 Debian:13 [amd64])
 Inst iptables (1.8 Debian:13 [amd64])
 Inst docker.io (26.1 Debian:13 [amd64]) []
@@ -42,8 +42,8 @@ echo "docker $@" >>LOG"""
 
 
 @pytest.fixture
-def host(tmp_path: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A host whose engine, packages and folders are fakes; `log` tells what was called."""
+def host(tmp_path: Path, stub_command: StubCommand, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A host whose engine and packages are stubs, and whose folders are the test's own; `log` tells what was called."""
     for name, path in (("RECORD", "ocweb/engine.json"), ("LEFT", "etc/key.json")):
         monkeypatch.setattr(engine, name, tmp_path / path)
     monkeypatch.setattr(engine, "DATA", (tmp_path / "data", tmp_path / "none"))
@@ -53,13 +53,13 @@ def host(tmp_path: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "stack").mkdir()
     (tmp_path / "stack/compose.yml").write_text("\nname: ocweb\n", encoding="utf-8")
     (tmp_path / "packages").write_text(PACKAGES, encoding="utf-8")
-    fake_docker(ENGINE.replace("LOG", str(tmp_path / "log")))
-    fake_docker("true", "dockerd")
-    fake_docker(f"cat {tmp_path}/packages", "dpkg-query")
-    fake_docker("exit 2", "getent")
+    stub_command(ENGINE.replace("LOG", str(tmp_path / "log")))
+    stub_command("true", "dockerd")
+    stub_command(f"cat {tmp_path}/packages", "dpkg-query")
+    stub_command("exit 2", "getent")
     for command in ("dpkg", "systemctl", "service"):
-        fake_docker(f'echo "{command} $@" >>{tmp_path}/log', command)
-    fake_docker('[ "$STRANGE" != namespace ] || echo k8s.io; echo moby', "ctr")
+        stub_command(f'echo "{command} $@" >>{tmp_path}/log', command)
+    stub_command('[ "$STRANGE" != namespace ] || echo k8s.io; echo moby', "ctr")
     return tmp_path
 
 
@@ -127,9 +127,9 @@ def test_all_that_came_goes(host: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert removal.answer(question(host, confirmation=""))["changed"] is False
 
 
-def test_the_packages_are_asked_for_once_and_before_anything_goes(host: Path, fake_docker: FakeDocker) -> None:
+def test_the_packages_are_asked_for_once_and_before_anything_goes(host: Path, stub_command: StubCommand) -> None:
     recorded(host)
-    fake_docker(f"mkdir {host}/asked || exit 1; cat {host}/packages", "dpkg-query")
+    stub_command(f"mkdir {host}/asked || exit 1; cat {host}/packages", "dpkg-query")
     assert {"package docker.io", "package iptables"} <= set(removal.answer(question(host))["lines"])
     assert "dpkg --purge docker.io iptables\n" in (host / "log").read_text(encoding="utf-8")
 
@@ -179,7 +179,7 @@ def test_one_that_somebody_else_uses_stays_and_all_of_the_stack(
 
 @pytest.mark.parametrize("case", ["no record", "another engine", "no root", "stopped"])
 def test_one_that_is_not_ours_or_cannot_be_asked_stays(
-    host: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch, case: str
+    host: Path, stub_command: StubCommand, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     if case != "no record":
         recorded(host)
@@ -188,7 +188,7 @@ def test_one_that_is_not_ours_or_cannot_be_asked_stays(
     if case == "no root":
         monkeypatch.setattr("os.geteuid", lambda: 1000)
     if case == "stopped":
-        fake_docker("exit 1")
+        stub_command("exit 1")
     words = {"no root": "by root alone", "stopped": "does not answer"}.get(case, "not installed by this collection")
     with pytest.raises(Refusal, match=f"^stack_remove_engine: .*{words}"):
         removal.answer(question(host))
@@ -196,9 +196,9 @@ def test_one_that_is_not_ours_or_cannot_be_asked_stays(
 
 
 @pytest.mark.parametrize("command", ["ctr", "dpkg-query"])
-def test_what_does_not_say_who_else_is_there_keeps_it_all(host: Path, fake_docker: FakeDocker, command: str) -> None:
+def test_what_does_not_say_who_else_is_there_keeps_it_all(host: Path, stub_command: StubCommand, command: str) -> None:
     recorded(host)
-    fake_docker("echo it is busy >&2; exit 1", command)
+    stub_command("echo it is busy >&2; exit 1", command)
     with pytest.raises(Refusal, match=f"`{command}.*it is busy. Nothing was removed"):
         removal.answer(question(host))
     assert (host / "stack/compose.yml").exists()
@@ -232,9 +232,9 @@ def test_what_an_engine_left_that_is_gone_stays(host: Path, monkeypatch: pytest.
     assert (host / "data/image").exists()
 
 
-def test_packages_that_do_not_go_keep_the_record(host: Path, fake_docker: FakeDocker) -> None:
+def test_packages_that_do_not_go_keep_the_record(host: Path, stub_command: StubCommand) -> None:
     recorded(host)
-    fake_docker("echo dpkg was locked >&2; exit 2", "dpkg")
+    stub_command("echo dpkg was locked >&2; exit 2", "dpkg")
     with pytest.raises(Refusal, match="could not be removed, run again: dpkg was locked"):
         removal.answer(question(host))
     assert engine.RECORD.exists()

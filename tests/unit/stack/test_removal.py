@@ -11,7 +11,7 @@ import folder
 import removal
 from folder import Refusal
 
-FakeDocker = Callable[..., None]
+StubCommand = Callable[..., None]
 ENGINE = """case "$*" in
     version*) echo 26.1.5 ;;
     ps*) echo ocweb-backend-1 ;;
@@ -45,25 +45,25 @@ def question(root: Path, **other: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("other", [False, True], ids=["the last stack", "one of two"])
 def test_the_base_that_all_stacks_share_goes_with_the_last(
-    root: Path, tmp_path: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch, other: bool
+    root: Path, tmp_path: Path, stub_command: StubCommand, monkeypatch: pytest.MonkeyPatch, other: bool
 ) -> None:
     monkeypatch.setenv("OTHER", "echo localhost/elsewhere/base:1" if other else "true")
-    fake_docker(ENGINE.replace("{log}", str(tmp_path / "log")))
+    stub_command(ENGINE.replace("{log}", str(tmp_path / "log")))
     done = removal.answer(question(root))
     assert done["changed"] and not root.exists()
     images = [line for line in (tmp_path / "log").read_text(encoding="utf-8").splitlines() if line.startswith("image rm")]
     assert images == [f"image rm localhost/ocweb/backend:2 localhost/ocweb/base:1{'' if other else ' localhost/ocweb-bootstrap:trixie'}"]
 
 
-def test_the_engine_is_asked_once(root: Path, tmp_path: Path, fake_docker: FakeDocker) -> None:
-    fake_docker(ENGINE.replace("{log}", str(tmp_path / "log")).replace("$OTHER", "true"))
+def test_the_engine_is_asked_once(root: Path, tmp_path: Path, stub_command: StubCommand) -> None:
+    stub_command(ENGINE.replace("{log}", str(tmp_path / "log")).replace("$OTHER", "true"))
     removal.answer(question(root))
     asked = [line for line in (tmp_path / "log").read_text(encoding="utf-8").splitlines() if line.startswith(("version", "ps", "image ls"))]
     assert len(asked) == len(set(asked)) > 2
 
 
-def test_a_dry_run_says_what_would_go_and_needs_no_confirmation(root: Path, tmp_path: Path, fake_docker: FakeDocker) -> None:
-    fake_docker(ENGINE.replace("{log}", str(tmp_path / "log")).replace("$OTHER", "true"))
+def test_a_dry_run_says_what_would_go_and_needs_no_confirmation(root: Path, tmp_path: Path, stub_command: StubCommand) -> None:
+    stub_command(ENGINE.replace("{log}", str(tmp_path / "log")).replace("$OTHER", "true"))
     done = removal.answer(question(root, check=True, confirmation=""))
     assert done["lines"][0] == "container ocweb-backend-1"
     assert done["lines"][-1] == f"folder {root}"
@@ -77,15 +77,15 @@ def test_a_dry_run_says_what_would_go_and_needs_no_confirmation(root: Path, tmp_
         ({"project": "other", "confirmation": "other"}, "is not of the project other"),
     ],
 )
-def test_what_was_not_meant_stays(root: Path, tmp_path: Path, fake_docker: FakeDocker, given: dict[str, object], words: str) -> None:
-    fake_docker(ENGINE.replace("{log}", str(tmp_path / "log")).replace("$OTHER", "true"))
+def test_what_was_not_meant_stays(root: Path, tmp_path: Path, stub_command: StubCommand, given: dict[str, object], words: str) -> None:
+    stub_command(ENGINE.replace("{log}", str(tmp_path / "log")).replace("$OTHER", "true"))
     with pytest.raises(Refusal, match=words):
         removal.answer(question(root, **given))
     assert root.exists()
 
 
-def test_a_folder_of_something_else_stays(tmp_path: Path, fake_docker: FakeDocker) -> None:
-    fake_docker(ENGINE.replace("{log}", "/dev/null").replace("$OTHER", "true"))
+def test_a_folder_of_something_else_stays(tmp_path: Path, stub_command: StubCommand) -> None:
+    stub_command(ENGINE.replace("{log}", "/dev/null").replace("$OTHER", "true"))
     (tmp_path / "work").touch()
     with pytest.raises(Refusal, match="holds other things than a stack"):
         removal.answer(question(tmp_path))
@@ -93,8 +93,8 @@ def test_a_folder_of_something_else_stays(tmp_path: Path, fake_docker: FakeDocke
 
 
 @pytest.mark.parametrize("silent", ["image ls", "ps", "network ls", "volume ls"])
-def test_an_engine_that_does_not_say_what_it_has_is_not_one_that_has_nothing(root: Path, fake_docker: FakeDocker, silent: str) -> None:
-    fake_docker(f'case "$*" in version*) echo 26.1.5 ;; "{silent}"*) echo it is busy >&2; exit 1 ;; esac')
+def test_an_engine_that_does_not_say_what_it_has_is_not_one_that_has_nothing(root: Path, stub_command: StubCommand, silent: str) -> None:
+    stub_command(f'case "$*" in version*) echo 26.1.5 ;; "{silent}"*) echo it is busy >&2; exit 1 ;; esac')
     with pytest.raises(Refusal, match=f"`docker {silent[:2]}.*it is busy. Nothing was removed"):
         removal.answer(question(root))
     assert root.exists()
@@ -139,9 +139,9 @@ def test_a_link_of_roots_to_somebodys_link_is_not_followed(tmp_path: Path) -> No
     assert (tmp_path / "precious/kept").exists()
 
 
-def test_a_stack_behind_somebodys_link_stays_whole(root: Path, tmp_path: Path, fake_docker: FakeDocker) -> None:
+def test_a_stack_behind_somebodys_link_stays_whole(root: Path, tmp_path: Path, stub_command: StubCommand) -> None:
     """No container goes before the way is known to be ours."""
-    fake_docker(ENGINE.replace("{log}", str(tmp_path / "log")).replace("$OTHER", "true"))
+    stub_command(ENGINE.replace("{log}", str(tmp_path / "log")).replace("$OTHER", "true"))
     (tmp_path / "link").symlink_to(root)
     os.chown(tmp_path / "link", 1234, 1234, follow_symlinks=False)
     for check in (True, False):
@@ -150,8 +150,8 @@ def test_a_stack_behind_somebodys_link_stays_whole(root: Path, tmp_path: Path, f
     assert root.exists() and " --force" not in (tmp_path / "log").read_text(encoding="utf-8")
 
 
-def test_a_stack_behind_roots_link_goes_with_it(root: Path, tmp_path: Path, fake_docker: FakeDocker) -> None:
-    fake_docker(ENGINE.replace("{log}", str(tmp_path / "log")).replace("$OTHER", "true"))
+def test_a_stack_behind_roots_link_goes_with_it(root: Path, tmp_path: Path, stub_command: StubCommand) -> None:
+    stub_command(ENGINE.replace("{log}", str(tmp_path / "log")).replace("$OTHER", "true"))
     (tmp_path / "link").symlink_to(root)
     assert removal.answer(question(tmp_path / "link"))["changed"]
     assert not root.exists() and not (tmp_path / "link").is_symlink()
@@ -176,8 +176,8 @@ def test_a_link_where_others_may_write_is_not_followed(tmp_path: Path) -> None:
         folder.clear(tmp_path / "shared/ws")
 
 
-def test_a_removal_that_ends_early_can_be_run_again(root: Path, fake_docker: FakeDocker, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_docker('case "$*" in version*) echo 26.1.5 ;; esac')
+def test_a_removal_that_ends_early_can_be_run_again(root: Path, stub_command: StubCommand, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub_command('case "$*" in version*) echo 26.1.5 ;; esac')
     (root / "zzz").mkdir()
     whole = shutil.rmtree
 
@@ -190,12 +190,12 @@ def test_a_removal_that_ends_early_can_be_run_again(root: Path, fake_docker: Fak
     with pytest.raises(KeyboardInterrupt):
         removal.answer(question(root))
     monkeypatch.undo()
-    fake_docker('case "$*" in version*) echo 26.1.5 ;; esac')
+    stub_command('case "$*" in version*) echo 26.1.5 ;; esac')
     assert removal.answer(question(root))["changed"] and not root.exists()
 
 
-def test_where_the_engine_does_not_answer_nobody_knows_what_it_has(root: Path, fake_docker: FakeDocker) -> None:
-    fake_docker("echo no socket >&2; exit 1")
+def test_where_the_engine_does_not_answer_nobody_knows_what_it_has(root: Path, stub_command: StubCommand) -> None:
+    stub_command("echo no socket >&2; exit 1")
     [line] = removal.answer(question(root / "none"))["lines"]
     assert line.startswith(
         f"There is no stack in {root}/none; what the engine has of one is not known. The engine does not answer: no socket."

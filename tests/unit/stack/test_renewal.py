@@ -43,14 +43,14 @@ case "$*" in start*) cat %(root)s/deaths_next >%(root)s/deaths ;; esac
 
 
 @pytest.fixture
-def stack(tmp_path: Path, fake_docker: Callable[..., None]) -> Path:
+def stack(tmp_path: Path, stub_command: Callable[..., None]) -> Path:
     for secret in SECRETS.values():
         path = tmp_path / str(secret["path"])
         path.parent.mkdir(parents=True)
         path.write_text("old", encoding="ascii")
         path.chmod(0o440)
     (tmp_path / "compose.yml").write_text("\nname: ocweb\n", encoding="utf-8")
-    fake_docker(ENGINE % {"root": tmp_path})
+    stub_command(ENGINE % {"root": tmp_path})
     answers(tmp_path, well=True)
     return tmp_path
 

@@ -58,7 +58,7 @@ def test_where_services_are_not_healthy_with_it_all_is_as_it_was(tmp_path: Path,
         (work / "then").mkdir()
 
     manifest = {"at": "then", "project": "ocweb"}
-    fakes: dict[str, Any] = {
+    stubs: dict[str, Any] = {
         "Stack": Engine,
         "need_gpg": lambda dry: [],
         "read_back": lambda *_: (manifest, "digest"),
@@ -67,8 +67,8 @@ def test_where_services_are_not_healthy_with_it_all_is_as_it_was(tmp_path: Path,
         "sessions_of": lambda _, fresh, *extra: fresh,
         "unpack": unpack,
     }
-    for name, fake in fakes.items():
-        monkeypatch.setattr(restore, name, fake)
+    for name, stub in stubs.items():
+        monkeypatch.setattr(restore, name, stub)
     question = {"stack_dir": str(tmp_path), "project": "ocweb", "password": "a password of tests", "file": str(file), **NOW}
     with pytest.raises(Refusal, match=r"Not healthy with the restored sessions: backend\. Those of before are back"):
         restore.answer({**question, "workspace": True, "seconds": 1})

@@ -328,11 +328,11 @@ def test_the_size_of_the_database_is_said(home: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == "1234\n"
 
 
-def test_a_format_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path, fake_docker: Callable[..., None]) -> None:
-    fake_docker("echo sqlite3.DatabaseError: database disk image is malformed >&2; exit 1")
+def test_a_format_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path, stub_command: Callable[..., None]) -> None:
+    stub_command("echo sqlite3.DatabaseError: database disk image is malformed >&2; exit 1")
     with pytest.raises(RuntimeError, match="database disk image is malformed"):
         sessions.Sessions(tmp_path, "image", "").format()
-    fake_docker("""echo '["1_one"]'""")
+    stub_command("""echo '["1_one"]'""")
     assert sessions.Sessions(tmp_path, "image", "").format() == ["1_one"]
 
 

@@ -17,7 +17,7 @@ import pytest
 import status
 from folder import Stack
 
-FakeDocker = Callable[..., None]
+StubCommand = Callable[..., None]
 NOW = datetime.datetime.now(datetime.timezone.utc)
 
 
@@ -57,9 +57,9 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def report(root: Path, fake_docker: FakeDocker) -> dict[str, Any]:
+def report(root: Path, stub_command: StubCommand) -> dict[str, Any]:
     """The report on that stack, whose engine does not answer."""
-    fake_docker('case "$*" in compose*version*) echo 2.26.1 ;; *) echo "cannot connect" >&2; exit 1 ;; esac')
+    stub_command('case "$*" in compose*version*) echo 2.26.1 ;; *) echo "cannot connect" >&2; exit 1 ;; esac')
     return status.report(Stack(str(root), "ocweb"), 90)
 
 
@@ -87,8 +87,8 @@ def test_what_is_wrong_is_said_first(report: dict[str, Any]) -> None:
     assert not report["ok"]
 
 
-def test_a_host_without_a_stack_is_no_error(tmp_path: Path, fake_docker: FakeDocker) -> None:
-    fake_docker("exit 127")
+def test_a_host_without_a_stack_is_no_error(tmp_path: Path, stub_command: StubCommand) -> None:
+    stub_command("exit 127")
     said = status.answer({"stack_dir": str(tmp_path / "none"), "project": "ocweb", "key_max_age": 90})
     assert said["lines"][1] == f"  ! There is no stack in {tmp_path}/none (stack_dir)."
 
@@ -147,11 +147,11 @@ def test_without_tls_there_is_no_certificate() -> None:
     assert status.certificate({"labels": {"ocweb.url": "http://localhost:3000"}, "ports": [{"target": 3000, "published": "1"}]}) == {}
 
 
-def test_what_the_agent_answers_for_its_version_takes_no_time_and_no_memory(tmp_path: Path, fake_docker: Callable[..., None]) -> None:
+def test_what_the_agent_answers_for_its_version_takes_no_time_and_no_memory(tmp_path: Path, stub_command: Callable[..., None]) -> None:
     begun = time.monotonic()
     assert status.first_number("1" * 1_000_000) == ""
     assert status.first_number("version 1.18.33 of it") == "1.18.33"
     assert time.monotonic() - begun < 5
-    fake_docker("head -c 1000000 /dev/zero | tr '\\0' 1", command="curl")
+    stub_command("head -c 1000000 /dev/zero | tr '\\0' 1", command="curl")
     said = subprocess.run(["sh", "-c", status.ASK_OPENCODE], capture_output=True, check=True).stdout
     assert said == b"1" * 1000

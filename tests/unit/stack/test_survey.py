@@ -16,7 +16,7 @@ import pytest
 
 import survey
 
-FakeDocker = Callable[..., None]
+StubCommand = Callable[..., None]
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def taken_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_running_engine_is_described(fake_docker: FakeDocker) -> None:
-    fake_docker("""case "$*" in
+def test_a_running_engine_is_described(stub_command: StubCommand) -> None:
+    stub_command("""case "$*" in
         info*) echo "26.1.5+dfsg1 /srv/docker" ;;
         compose*) echo v2.26.1-4 ;;
         buildx*) echo "github.com/docker/buildx 0.13.1+ds1 abc" ;;
@@ -37,7 +37,7 @@ def test_a_running_engine_is_described(fake_docker: FakeDocker) -> None:
         "network ls"*) echo 1 ;;
         "network inspect"*) echo ocweb_llm internal=true ipv6=false ;;
     esac""")
-    fake_docker("echo docker.io not-installed; echo docker-ce installed; exit 1", "dpkg-query")
+    stub_command("echo docker.io not-installed; echo docker-ce installed; exit 1", "dpkg-query")
     assert survey.engine("ocweb") == {
         "state": "running",
         "package": "docker-ce",
@@ -81,12 +81,12 @@ CONTAINER: dict[str, Any] = {
     ],
 )
 def test_a_container_that_was_changed_by_hand_is_told(
-    tmp_path: Path, fake_docker: FakeDocker, part: str, other: dict[str, Any], differs: bool
+    tmp_path: Path, stub_command: StubCommand, part: str, other: dict[str, Any], differs: bool
 ) -> None:
     limits = {"mem_limit": str(2**30), "memswap_limit": str(2**30), "cpus": 1.5, "pids_limit": 512, "restart": "unless-stopped"}
     model = {"services": {"backend": {**limits, "networks": {"app": None}}}, "networks": {"app": {"name": "ocweb_app"}}}
     container = {**CONTAINER, part: {**CONTAINER[part], **other} if part == "HostConfig" else other}
-    fake_docker(f"""case "$*" in
+    stub_command(f"""case "$*" in
         compose*) echo '{json.dumps(model)}' ;;
         ps*) echo 1 ;;
         "container inspect 1") echo '{json.dumps([container])}' ;;
@@ -96,13 +96,13 @@ def test_a_container_that_was_changed_by_hand_is_told(
     assert survey.by_hand("ocweb", str(tmp_path / "compose.yml")) == (["backend"] if differs else [])
 
 
-def test_an_engine_that_the_user_may_not_use_is_denied(fake_docker: FakeDocker) -> None:
-    fake_docker('echo "permission denied while trying to connect to the Docker daemon socket" >&2; exit 1')
+def test_an_engine_that_the_user_may_not_use_is_denied(stub_command: StubCommand) -> None:
+    stub_command('echo "permission denied while trying to connect to the Docker daemon socket" >&2; exit 1')
     assert survey.engine("ocweb")["state"] == "denied"
 
 
-def test_an_engine_that_does_not_run_is_stopped(fake_docker: FakeDocker, tmp_path: Path) -> None:
-    fake_docker('echo "Cannot connect to the Docker daemon" >&2; exit 1')
+def test_an_engine_that_does_not_run_is_stopped(stub_command: StubCommand, tmp_path: Path) -> None:
+    stub_command('echo "Cannot connect to the Docker daemon" >&2; exit 1')
     daemon = tmp_path / "bin/dockerd"
     daemon.touch(mode=0o755)
     assert survey.engine("ocweb")["state"] == "stopped"
@@ -125,18 +125,18 @@ def test_a_free_port_has_no_listener() -> None:
     assert survey.obstacle("127.0.0.1", port, "ocweb") == ""
 
 
-def test_who_listens_on_a_port_is_named(fake_docker: FakeDocker, taken_port: int) -> None:
-    fake_docker("")
+def test_who_listens_on_a_port_is_named(stub_command: StubCommand, taken_port: int) -> None:
+    stub_command("")
     assert f"(process {os.getpid()})" in survey.obstacle("127.0.0.1", taken_port, "ocweb")
 
 
-def test_a_container_that_listens_is_named(fake_docker: FakeDocker, taken_port: int) -> None:
-    fake_docker("echo wiki-web-1 wiki")
+def test_a_container_that_listens_is_named(stub_command: StubCommand, taken_port: int) -> None:
+    stub_command("echo wiki-web-1 wiki")
     assert survey.obstacle("127.0.0.1", taken_port, "ocweb") == "is used by the container wiki-web-1"
 
 
-def test_our_own_gateway_does_not_count_as_a_listener(fake_docker: FakeDocker, taken_port: int) -> None:
-    fake_docker("echo ocweb-gateway-1 ocweb")
+def test_our_own_gateway_does_not_count_as_a_listener(stub_command: StubCommand, taken_port: int) -> None:
+    stub_command("echo ocweb-gateway-1 ocweb")
     assert survey.obstacle("127.0.0.1", taken_port, "ocweb") == ""
 
 

@@ -20,12 +20,12 @@ MANAGERS = {
 
 
 @pytest.fixture(params=MANAGERS)
-def client(request: pytest.FixtureRequest, fake_docker: Callable[..., None]) -> Path:
+def client(request: pytest.FixtureRequest, stub_command: Callable[..., None]) -> Path:
     name: str = request.param
     command, words, said, code = MANAGERS[name]
-    fake_docker(f'[ "$*" = "{words}" ] && {{ echo "from the manager"; echo "a note"; exit; }}; echo "{said}" >&2; exit {code}', command)
+    stub_command(f'[ "$*" = "{words}" ] && {{ echo "from the manager"; echo "a note"; exit; }}; echo "{said}" >&2; exit {code}', command)
     if name != "pass-client":  # pass alone keeps notes under a password.
-        fake_docker(f'[ "$*" = "{words}" ] && {{ printf "from the manager"; exit; }}; echo "{said}" >&2; exit {code}', command)
+        stub_command(f'[ "$*" = "{words}" ] && {{ printf "from the manager"; exit; }}; echo "{said}" >&2; exit {code}', command)
     return CLIENTS / name
 
 
