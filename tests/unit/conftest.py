@@ -1,7 +1,8 @@
 """An engine of the tests' own choosing, and never the one that is there."""
 
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,12 @@ def stub_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tools: Path) -
         monkeypatch.setenv("PATH", f"{folder}:{tools}")
 
     return write
+
+
+@pytest.fixture(scope="module")
+def taken_port() -> Iterator[int]:
+    """A port of this machine's loopback that these tests listen on."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]

@@ -9,20 +9,12 @@ from typing import Any
 import pytest
 
 import events
+from clock import Clock
 from decoy import Decoy, seen_by_egress
 from egress_watch import EgressWatch
 from events import EventLog
 
 DECOY = "sk-proj-decoy-0123456789"
-
-
-class Clock:
-    """Seconds that pass when told to."""
-
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def told(path: Path) -> list[dict[str, Any]]:

@@ -8,20 +8,12 @@ from typing import Any
 import pytest
 
 from attempt import Attempt
+from clock import Clock
 from key_ring import Key, KeyRing, NoKeyError
 from usage import Usage
 from watched import WatchedFolder
 
 ONE, TWO, SPARE = "first-key-of-openai", "second-key-of-openai", "spare-key-of-openai"
-
-
-class Clock:
-    """Seconds that pass when told to."""
-
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Ring(KeyRing):

@@ -5,21 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from clock import Clock
 from masking import Masker
 from output import masked
 from secret_files import SecretFiles
 from watched import WatchedFolder
 
 FIXED, OLD, NEW = "fixed-master-key", "old-provider-key", "new-provider-key"
-
-
-class Clock:
-    """Seconds that pass when told to."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def files_in(*folders: Path, clock: Clock | None = None) -> SecretFiles:
@@ -31,7 +23,7 @@ def known(masker: Masker) -> list[str]:
 
 
 def test_a_rotated_key_is_masked_at_once_and_the_old_one_for_an_hour(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = Clock(0)
     keys, secrets = tmp_path / "keys", tmp_path / "secrets"
     keys.mkdir()
     secrets.mkdir()

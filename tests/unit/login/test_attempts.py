@@ -7,15 +7,7 @@ import pytest
 
 import attempts
 from attempts import Attempts, caller, neighbourhood
-
-
-class Clock:
-    """A clock that the test moves."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from clock import Clock
 
 
 def test_after_the_limit_one_waits_until_the_first_failure_is_forgotten(tmp_path: Path) -> None:

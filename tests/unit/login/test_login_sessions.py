@@ -6,18 +6,10 @@ from pathlib import Path
 import pytest
 
 import login_sessions
+from clock import Clock
 from login_sessions import Sessions
 
 USERS = {"dev": "hash-1", "ann": "hash-2"}
-
-
-class Clock:
-    """A clock that the test moves."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ import json
 import os
 import platform
 import pwd
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -516,27 +514,19 @@ if os.getuid() == 0 and AGENT != 0:
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        yield server.getsockname()[1]
-
-
-@pytest.fixture(scope="module")
-def errors(port: int, engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+def errors(taken_port: int, engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """The errors of each case's host, from one run in check mode: a check that is blind then still changes nothing."""
     folder = tmp_path_factory.mktemp("bad_input")
-    hosts = {name: json.loads(json.dumps(given).replace('"{port}"', str(port))) for name, (given, _) in CASES.items()}
+    hosts = {name: json.loads(json.dumps(given).replace('"{port}"', str(taken_port))) for name, (given, _) in CASES.items()}
     # One server with one folder may not be two hosts. Ports are below those that the system gives to anyone who asks.
     common = {"frontend_port": "29900", "stack_dir": "/opt/no-such-{{ inventory_hostname }}"}
     return plays.errors(plays.run(folder, hosts, common, "site.yml", "--check", "--forks=4", path=engine_path).stdout, CASES)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input_gets_one_clear_error(errors: dict[str, list[str]], port: int, case: str) -> None:
+def test_bad_input_gets_one_clear_error(errors: dict[str, list[str]], taken_port: int, case: str) -> None:
     assert len(errors[case]) == 1
     lines = errors[case][0].splitlines()
     assert len(lines) == len(CASES[case][1])
     for line, words in zip(lines, CASES[case][1], strict=True):
-        assert [each for each in words if each.format(port=port, pid=os.getpid()) not in line] == []
+        assert [each for each in words if each.format(port=taken_port, pid=os.getpid()) not in line] == []

@@ -19,14 +19,6 @@ import survey
 StubCommand = Callable[..., None]
 
 
-@pytest.fixture
-def taken_port() -> Iterator[int]:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen()
-        yield server.getsockname()[1]
-
-
 def test_a_running_engine_is_described(stub_command: StubCommand) -> None:
     stub_command("""case "$*" in
         info*) echo "26.1.5+dfsg1 /srv/docker" ;;
