@@ -137,7 +137,7 @@ def test_the_status_and_the_words_that_opencode_looks_at_stay(proxy: Proxy, prov
     assert message in body
 
 
-def test_an_answers_headers_reveal_nothing(proxy: Proxy, provider: Provider) -> None:
+def test_an_answers_headers_reveal_nothing(proxy: Proxy) -> None:
     proxy.rotate(PLAIN_KEY)
     harmless = {"date", "content-type", "content-length", "cache-control", "transfer-encoding"}
     for stream in (False, True):

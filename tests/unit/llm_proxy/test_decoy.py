@@ -141,7 +141,7 @@ def test_a_webhook_gets_each_event(tmp_path: Path) -> None:
     assert body["text"].startswith("ocweb: ")
 
 
-def test_a_webhook_that_fails_is_told_without_its_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_webhook_that_fails_is_told_without_its_address(capsys: pytest.CaptureFixture[str]) -> None:
     events._post("http://127.0.0.1:1/secret-token", '{"event": "canary"}')
     assert "did not take" in (said := capsys.readouterr().err)
     assert "secret-token" not in said

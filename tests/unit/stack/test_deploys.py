@@ -40,9 +40,7 @@ def test_a_deploy_is_its_description_and_what_is_mounted_from_config_folders(roo
     assert set(deploys.configuration(root)) == {"compose.yml", "gateway/config/Caddyfile", "egress/config/deep/squid.conf"}
 
 
-def test_putting_one_back_changes_what_differs_and_keeps_the_rest_in_its_place(
-    root: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_putting_one_back_changes_what_differs_and_keeps_the_rest_in_its_place(root: Path) -> None:
     kept = deploys.configuration(root)
     same = (root / "egress/config/deep/squid.conf").stat().st_ino
     (root / "gateway/config/Caddyfile").write_text("two", encoding="utf-8")
