@@ -87,38 +87,14 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 
     started = time.monotonic()
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-    images = {name: str(service["image"]) for name, service in stack.model().get("services", {}).items()}
-    try:
-        known = sessions.format()
-    except RuntimeError as error:
-        raise Refusal(f"The sessions cannot be read: {error}. No backup was made.") from error
-    manifest = {
-        "version": VERSION,
-        "at": now(),
-        "project": stack.project,
-        "images": images,
-        "format": known,
-        "size": total,
-        "workspace": bool(workspace),
-    }
+    manifest = described(stack, sessions, total, bool(workspace))
     texts = {name: content.decode() for name, (content, _) in configuration(stack.path).items()}
     first = {MANIFEST: json.dumps(manifest), **{f"configuration/{name}": text for name, text in texts.items()}}
     for left in folder.glob(f".{stack.project}-*.part"):
         # Of a backup that was killed.
         if not Path("/proc", left.suffixes[-2][1:]).exists():
             left.unlink()
-    part = folder / f".{target.name}.{os.getpid()}.part"
-    try:
-        digest, unreadable = packed(sessions, first, part, str(question["password"]))
-        if read_back(part, str(question["password"]))[1] != digest:
-            raise Refusal(
-                f"What was written to {folder} reads back as something else. The backup was removed: look after that disk.", changed=True
-            )
-        # Whoever logs in to fetch it may read it: it is encrypted.
-        os.chown(part, int(os.environ.get("SUDO_UID", os.getuid())), -1)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    unreadable = written(sessions, first, target, str(question["password"]))
     seconds = round(time.monotonic() - started, 1)
     record = {"at": manifest["at"], "file": str(target), "size": target.stat().st_size, "seconds": seconds, "workspace": bool(workspace)}
     write(stack.path / "backup.json", json.dumps(record).encode(), 0o600)
@@ -126,6 +102,50 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     if unreadable:
         lines.append(f"Left out, since the agent itself may not read them: {', '.join(unreadable)}.")
     return {"changed": True, "lines": lines, "file": str(target), "seconds": seconds}
+
+
+def described(stack: Stack, sessions: Sessions, total: int, workspace: bool) -> dict[str, Any]:
+    """Return the manifest of a backup that is made now; ``total`` is about how many bytes it takes.
+
+    Raises:
+        Refusal: the sessions cannot be read.
+    """
+    images = {name: str(service["image"]) for name, service in stack.model().get("services", {}).items()}
+    try:
+        known = sessions.format()
+    except RuntimeError as error:
+        raise Refusal(f"The sessions cannot be read: {error}. No backup was made.") from error
+    return {
+        "version": VERSION,
+        "at": now(),
+        "project": stack.project,
+        "images": images,
+        "format": known,
+        "size": total,
+        "workspace": workspace,
+    }
+
+
+def written(sessions: Sessions, first: dict[str, str], target: Path, password: str) -> list[str]:
+    """Write the archive, which gets its name once it was read back; return what was left out.
+
+    Raises:
+        Refusal: something could not be read or written, or reads back as something else.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        digest, unreadable = packed(sessions, first, part, password)
+        if read_back(part, password)[1] != digest:
+            raise Refusal(
+                f"What was written to {target.parent} reads back as something else. The backup was removed: look after that disk.",
+                changed=True,
+            )
+        # Whoever logs in to fetch it may read it: it is encrypted.
+        os.chown(part, int(os.environ.get("SUDO_UID", os.getuid())), -1)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return unreadable
 
 
 def packed(sessions: Sessions, first: dict[str, str], target: Path, password: str) -> tuple[str, list[str]]:

@@ -138,18 +138,25 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
             if fresh.exists():
                 remove(fresh)
         if unwell := stack.up(int(question["seconds"])):
-            stack.compose("stop", "--timeout", "5", "backend", timeout=None)
-            home.rename(fresh)
-            aside.rename(home)
-            try:
-                remove(fresh)
-                if workspace:
-                    clear(Path(workspace))
-            finally:
-                again = stack.up(int(question["seconds"]))
+            again = bring_back(stack, aside, fresh, workspace, int(question["seconds"]))
             end = f", and not healthy either: {again}" if again else ""
             raise Refusal(f"Not healthy with the restored sessions: {unwell}. Those of before are back{end}.", changed=True)
         return {"changed": True, "lines": lines}
+
+
+def bring_back(stack: Stack, aside: Path, fresh: Path, workspace: str, seconds: int) -> str:
+    """Put the sessions of before, which are ``aside``, in place again, and let go of the restored ones; return what is unwell then."""
+    home = stack.path / "backend/home"
+    stack.compose("stop", "--timeout", "5", "backend", timeout=None)
+    home.rename(fresh)
+    aside.rename(home)
+    try:
+        remove(fresh)
+        if workspace:
+            clear(Path(workspace))
+    finally:
+        unwell = stack.up(seconds)
+    return unwell
 
 
 def main(question: dict[str, Any]) -> dict[str, Any]:
