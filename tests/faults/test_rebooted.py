@@ -1,7 +1,6 @@
 """A server that goes down while it is deployed to brings a stack back, and the next deploy comes through."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from faulty import DIR, SERVER, SERVICES, START, Run, Stack, changes, deploy, di
 
 
 @pytest.fixture(scope="module")
-def on_disk(whole: Run) -> Iterator[None]:
+def on_disk(whole: Run) -> None:
     """The stack's small file system is in memory, and would not be there after a reboot: the stack moves out of it."""
     SERVER.output(
         f"systemctl stop docker.socket docker && cp --archive {DIR} /opt/moved && umount {DIR} && rmdir {DIR} && mv /opt/moved {DIR} && "
@@ -18,7 +17,6 @@ def on_disk(whole: Run) -> Iterator[None]:
     )
     for service in SERVICES:
         healthy(service)
-    yield
 
 
 def back() -> None:

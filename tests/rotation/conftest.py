@@ -41,4 +41,4 @@ def fleet(deployed: tuple[Fleet, Run]) -> Iterator[Fleet]:
     """Both stacks, and providers that are there and accept every key."""
     found, _ = deployed
     yield found
-    found.internet.change(**{name: {"down": None, "refuse": {key: 200 for key in found.known}} for name in KEYED})
+    found.internet.change(**{name: {"down": None, "refuse": dict.fromkeys(found.known, 200)} for name in KEYED})
