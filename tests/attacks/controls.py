@@ -77,6 +77,22 @@ CONTROLS = tuple(
         ("host-check", "A foreign Host is refused", "a page could rebind its name to this server and command the agent"),
         ("origin-check", "A foreign Origin is refused", "any page that you visit could command the agent"),
         ("site-check", "Another site's links lead to the front page alone", "a link could command the agent"),
+        (
+            "one-path",
+            "An address that can be read as two is refused",
+            "a link, or an image in what the agent writes, could command the agent",
+        ),
+        (
+            "own-word",
+            "What browsers are told of this name comes from the gateway alone",
+            "the agent could rule logins and names that are not its own",
+        ),
+        (
+            "no-worker",
+            "No script stays in a browser between it and the gateway",
+            "the agent could ask people for their passwords, at the login's own address",
+        ),
+        ("page-input", "What a browser sends to the page is read as data", "a link could run code in the page's server"),
         ("carried", "What shows who you are elsewhere goes no further", "the agent could be you at other services of the same name"),
         ("content-policy", "The page fetches nothing from elsewhere", "what the agent writes could make your browser carry the work away"),
         ("tls", "TLS alone is spoken, with a certificate of its own names", "whoever is on the way could read and change everything"),

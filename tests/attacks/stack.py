@@ -45,6 +45,7 @@ part mounts; cat /proc/mounts
 part sockets; find / -xdev -type s 2>/dev/null
 part ipv6; cat /proc/net/if_inet6 2>/dev/null
 part route; cat /proc/net/route
+part routed; cat /proc/sys/net/ipv4/conf/all/accept_source_route
 part tcp; cat /proc/net/tcp /proc/net/tcp6 2>/dev/null
 part environment; tr '\\0' '\\n' </proc/self/environ
 """
@@ -127,6 +128,11 @@ class Stack:
     def acme(self) -> bool:
         """Whether the gateway gets its certificates from an authority elsewhere."""
         return self.labels.get("ocweb.acme") == "true"
+
+    @property
+    def published_page(self) -> bool:
+        """Whether the page is oc-web as it is published, and neither OpenCode's nor built from a source."""
+        return self.labels.get("ocweb.page") == "published"
 
     @property
     def files(self) -> list[str]:

@@ -3,6 +3,8 @@
 import json
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlencode
 
 import pytest
 from stack import Stack
@@ -108,7 +110,22 @@ def test_another_origins_page_is_refused(stack: Stack) -> None:
     assert stack.statuses([call(stack, "--header", f"Origin: {origin(stack)}")]) == [served(stack)]
 
 
-PATHS = ["api/events", "_serverFn/x", "%5FserverFn/x", "//_serverFn/x", "session/x", "x/../_serverFn/x"]
+PATHS = ["api/events", "_serverFn/x", "%5FserverFn/x", "session/x", "x/_serverFn/x"]
+# Cleaned, these are the front page, to which others may link, or nothing that the gateway has a rule for.
+TWO_PATHS = [
+    "_serverFn/x/..%2f..%2f?y",
+    "_serverFn/x/..%2F..?y",
+    "_serverFn/x/%2e%2e/%2E%2E/",
+    "_serverFn/x/../..",
+    "_serverFn/x/../../?y",
+    "_serverFn/..%5c",
+    "x/../_serverFn/x",
+    "//_serverFn/x",
+    "/",
+    "./",
+    ".",
+    "\\",
+]
 
 
 @control("site-check")
@@ -128,39 +145,111 @@ def test_another_sites_request_without_an_origin_is_refused(stack: Stack, site: 
 @control("site-check")
 def test_an_image_or_link_that_a_browser_says_nothing_about_commands_nothing(stack: Stack) -> None:
     """Calls what oc-web runs for a GET, without what its own script sends along."""
-    paths = ["_serverFn/x", "%5FserverFn/x", "//_serverFn/x", "x/../_serverFn/x", "_SERVERFN/x"]
+    paths = ["_serverFn/x", "%5FserverFn/x", "x/_serverFn/x", "_SERVERFN/x"]
     assert stack.statuses([call(stack, "--path-as-is", path=path) for path in paths]) == ["403"] * len(paths)
     assert stack.from_server(*call(stack, "--header", "X-Tsr-Redirect: manual", path="_serverFn/x")) not in ("403", "000")
 
 
-ECHO = "Bun.serve({hostname: 'frontend-web', port: 3000, fetch: asked => Response.json([...asked.headers])})"
+@control("one-path")
+def test_an_address_that_can_be_read_as_two_is_refused(stack: Stack) -> None:
+    """Calls it as links of other sites and images of its own page do, by addresses that mean one thing cleaned and another as they are."""
+    said = [[], ["--header", "X-Tsr-Redirect: manual"], ["--header", "Sec-Fetch-Site: cross-site", "--header", "Sec-Fetch-Mode: navigate"]]
+    requests = [call(stack, "--path-as-is", *headers, path=path) for path in TWO_PATHS for headers in said]
+    assert stack.statuses(requests) == ["400"] * len(requests)
+    assert stack.statuses([call(stack, "--path-as-is", path="?x=//y/../%2e%2f")]) == [served(stack)]
+
+
+@control("no-worker")
+def test_no_worker_can_be_fetched(stack: Stack) -> None:
+    """Asks for a script as browsers do that are to keep it."""
+    paths = ["sw.js", "favicon.ico", ""]
+    assert stack.statuses([call(stack, "--header", "Service-Worker: script", path=path) for path in paths]) == ["404"] * len(paths)
+
+
+# Of oc-web as it is published, what asks the agent's server for its paths.
+FUNCTION = "7acab65e2c223518f37701e4c588fdf3b981d29116d278829074d2dab748ea2c"
+
+
+def answer_to(stack: Stack, constant: int | str) -> str:
+    """Return what that says to an object with one value, which is one of the constants that there are, or should be."""
+    values = {"k": ["a"], "v": [{"t": 2, "s": constant}], "s": 1}
+    payload = json.dumps({"t": {"t": 10, "i": 0, "p": values, "o": 0}, "f": 0, "m": []})
+    url = f"http://frontend-web:3000/_serverFn/{FUNCTION}?{urlencode({'createServerFn': '', 'payload': payload})}"
+    return stack.output("frontend", f"bun --eval {shlex.quote(f'console.log(await (await fetch({json.dumps(url)})).text())')}")
+
+
+@control("page-input")
+def test_what_a_browser_sends_is_read_as_data(stack: Stack) -> None:
+    """Names something of the reader's own where the page's server reads a constant: oc-web's reader of old handed that out."""
+    if not stack.published_page:
+        pytest.skip("the page is OpenCode's, or has what its source locks")
+    assert '"result"' in answer_to(stack, 2)
+    said = answer_to(stack, "constructor")
+    assert "Malformed node type" in said
+    assert '"result"' not in said
+
+
+SAID = {
+    "Set-Cookie": "said=x; Domain=lan",
+    "Clear-Site-Data": '"cookies"',
+    "Strict-Transport-Security": "max-age=99; includeSubDomains",
+    "Access-Control-Allow-Origin": "*",
+    "NEL": "said",
+    "Report-To": "said",
+    "Reporting-Endpoints": "said",
+    "Refresh": "9; url=http://evil.example/",
+    "Link": "<http://evil.example/>; rel=preconnect",
+    "Alt-Svc": "said",
+    "Service-Worker-Allowed": "/",
+}
+ANSWER = f"Response.json([...asked.headers], {{headers: {json.dumps(SAID)}}})"
+ECHO = f"Bun.serve({{hostname: 'frontend-web', port: 3000, fetch: asked => {ANSWER}}})"
 CARRIED = (
     "Cookie: other_service=carried",
     "Authorization: Basic carried",
     "X-Ocweb-Proxy: carried",
     "X-Forwarded-Email: carried",
     "Remote-User: carried",
+    "X-Auth-Request-Access-Token: carried",
 )
+
+
+@contextmanager
+def echoing(stack: Stack) -> Iterator[None]:
+    """Puts in the frontend's place what says what it gets, and says what it should not."""
+    override = f"{stack.folder}/echo.yml"
+    described = json.dumps({"services": {"frontend": {"command": ["bun", "--eval", ECHO]}}})
+    stack.server.check_output(f"printf %s {shlex.quote(described)} >{override}")
+    try:
+        stack.compose(f"--file {override} up --detach --wait --timeout 5 frontend")
+        yield
+    finally:
+        stack.compose("up --detach --wait --timeout 5 frontend")
+        stack.server.check_output(f"rm {override}")
+        stack.refresh()
 
 
 @control("carried")
 @bed
 @plain
 def test_what_a_browser_carries_for_others_goes_no_further(stack: Stack) -> None:
-    """Puts in the frontend's place what says what it gets, and calls with what shows who someone is elsewhere."""
-    override = f"{stack.folder}/echo.yml"
-    described = json.dumps({"services": {"frontend": {"command": ["bun", "--eval", ECHO]}}})
-    stack.server.check_output(f"printf %s {shlex.quote(described)} >{override}")
-    try:
-        stack.compose(f"--file {override} up --detach --wait --timeout 5 frontend")
-        headers = [word for header in CARRIED for word in ("--header", header)]
+    """Calls with what shows who someone is elsewhere."""
+    headers = [word for header in CARRIED for word in ("--header", header)]
+    with echoing(stack):
         said = stack.server.check_output(shlex.join(["curl", "--silent", *call(stack, "--header", "X-Mine: kept", *headers)]))
-    finally:
-        stack.compose("up --detach --wait --timeout 5 frontend")
-        stack.server.check_output(f"rm {override}")
-        stack.refresh()
     assert ["x-mine", "kept"] in json.loads(said)
     assert "carried" not in said
+
+
+@control("own-word")
+@bed
+@plain
+def test_what_is_said_of_this_name_is_not_the_agents_word(stack: Stack) -> None:
+    """Answers as a page that the agent rules, with headers that a browser keeps, or takes for the whole name or its neighbours."""
+    with echoing(stack):
+        lines = head(stack)
+    assert "content-type: application/json;charset=utf-8" in lines
+    assert {line.partition(":")[0] for line in lines} & {name.lower() for name in SAID} == set()
 
 
 @control("content-policy")

@@ -202,6 +202,12 @@ def test_nor_where_bridges_do_without_the_firewall(stack: Stack, source: str) ->
             stack.server.check_output(f"sysctl --write {switch}={before}")
 
 
+@control("own-address")
+def test_no_service_takes_the_way_that_a_packet_says(stack: Stack) -> None:
+    """Looks whether a packet may say by which of a service's addresses it goes on to another."""
+    assert {service: stack.inner[service]["routed"].strip() for service in SERVICES} == dict.fromkeys(SERVICES, "0")
+
+
 @control("inner-networks", "no-host-address")
 def test_an_inner_network_has_no_way_out_and_no_address_of_the_server(stack: Stack) -> None:
     """Looks at the networks as they are, which may not be as they were described."""

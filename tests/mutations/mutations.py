@@ -76,6 +76,9 @@ def proxy(control: str, what: str, attack: str, *patches: tuple[str, str, str]) 
     return Mutation(control, what, attack, "llm-proxy", patches=patches)
 
 
+UNREAD = """cp -r /app /tmp/app && cd /tmp/app
+sed -i 's/Object.hasOwn(record, key)/true/' dist/server/*.js
+grep -q 'if (true)' dist/server/*.js && exec bun --preload ./adapter.ts ./server.ts"""
 PRIVILEGES = "test_privilege.py::test_no_process_has_or_can_gain_privileges"
 LIMITS = "test_privilege.py::test_what_it_uses_is_limited"
 INSIDE = "test_network.py::test_it_reaches_no_service_but_those_it_calls"
@@ -98,6 +101,10 @@ MUTATIONS = (
         ),
         {"sysctls": RESET},
         only="backend",
+    ),
+    Mutation(
+        *("own-address", "the guard goes where packets say", "test_network.py::test_no_service_takes_the_way_that_a_packet_says", "egress"),
+        {"sysctls": {"net.ipv4.conf.all.accept_source_route": "1"}},
     ),
     Mutation(
         *("inner-networks", "the tools' network is not internal", "test_network.py::test_it_reaches_nobody_outside_but_through_the_guard"),
@@ -298,6 +305,17 @@ MUTATIONS = (
     gateway("host-check", "foreign_host", "test_edge.py::test_a_name_that_was_rebound_to_it_is_refused"),
     gateway("origin-check", "foreign_origin", "test_edge.py::test_another_origins_page_is_refused"),
     gateway("site-check", "cross_site", "test_edge.py::test_another_sites_request_without_an_origin_is_refused"),
+    gateway("one-path", "two_paths", "test_edge.py::test_an_address_that_can_be_read_as_two_is_refused"),
+    gateway("no-worker", "worker", "test_edge.py::test_no_worker_can_be_fetched"),
+    Mutation(
+        *("own-word", "the page sets cookies", "test_edge.py::test_what_is_said_of_this_name_is_not_the_agents_word", "gateway"),
+        edits=((CADDYFILE, "header_down -Set-Cookie", "header_down -Set-Cookies"),),
+    ),
+    Mutation(
+        *("page-input", "the page's server hands out what it knows by any name", "test_edge.py::test_what_a_browser_sends_is_read_as_data"),
+        "frontend",
+        {"command": ["bash", "-c", UNREAD]},
+    ),
     Mutation(
         *("carried", "the gateway hands cookies on", "test_edge.py::test_what_a_browser_carries_for_others_goes_no_further", "gateway"),
         edits=((CADDYFILE, "header_up -Cookie", "header_up -Cookies"),),

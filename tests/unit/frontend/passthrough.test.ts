@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { tmpdir } from "node:os";
 
 const AUTHORIZATION = `Basic ${btoa("opencode:the-password")}`;
+const SAID = { etag: "a", "x-next-cursor": "b", "set-cookie": "c=d; Domain=lan", nel: "e", "clear-site-data": '"storage"', "x-else": "f" };
 const backend = Bun.serve({
   port: 0,
   fetch(request, server) {
@@ -10,6 +11,7 @@ const backend = Bun.serve({
     }
     const { pathname, search } = new URL(request.url);
     if (pathname === "/headers") return Response.json([...request.headers.keys()]);
+    if (pathname === "/said") return new Response("x", { headers: SAID });
     if (pathname === "/pty") return server.upgrade(request) ? undefined : new Response(null, { status: 400 });
     if (pathname === "/event") {
       const stream = new ReadableStream({
@@ -64,6 +66,11 @@ test("of a request's headers, only what the agent server needs goes on", async (
   expect(said).toContain("x-opencode-directory");
   expect(said).toContain("accept");
   expect(said.filter((name) => ["remote-user", "x-authentik-jwt", "oidc_claim"].includes(name))).toEqual([]);
+});
+
+test("of an answer's headers, only what a browser needs goes on", async () => {
+  const { headers } = await fetch(`${url}said`);
+  expect(Object.keys(SAID).filter((name) => headers.has(name))).toEqual(["etag", "x-next-cursor"]);
 });
 
 test("events arrive one by one", async () => {

@@ -23,7 +23,7 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def caddy(tmp_path: Path, stored: str) -> Iterator[Caddy]:
     users = tmp_path / "users.json"
-    users.write_text(json.dumps({"dev": stored, "weak": "$2b$10$" + "a" * 53}), encoding="utf-8")
+    users.write_text(json.dumps({"dev": stored, "weak": passwords.hashed("x")}), encoding="utf-8")
     server = login.served(users, tmp_path, 1, ("127.0.0.1", 0))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

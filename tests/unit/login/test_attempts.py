@@ -111,6 +111,10 @@ def test_a_caller_is_an_address_or_a_network_of_ipv6(address: str, caller: str) 
         # Without an address before it, the proxy itself counts.
         ("somebody, 10.0.0.5", ["10.0.0.5"], "10.0.0.5"),
         ("", ["10.0.0.5"], ""),
+        # As some proxies say it.
+        ("203.0.113.9:5123, 10.0.0.5", ["10.0.0.5"], "203.0.113.9"),
+        ("[2001:db8::9]:5123, 10.0.0.5", ["10.0.0.5"], "2001:db8::9"),
+        ("::ffff:203.0.113.9, 10.0.0.5", ["10.0.0.5"], "203.0.113.9"),
     ],
 )
 def test_whose_word_on_an_address_counts(forwarded: str, trusted: list[str], found: str) -> None:

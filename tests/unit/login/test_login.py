@@ -6,6 +6,7 @@ import re
 import pytest
 from login_bed import PASSWORD, Caddy, cookie
 
+import login
 import passwords
 
 
@@ -53,6 +54,25 @@ def test_a_wrong_name_or_password_is_refused_alike(caddy: Caddy, name: str, pass
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     known = name if name in ("dev", "weak") else None
     assert (said["event"], said["outcome"], said["user"], said["address"]) == ("login", "refused", known, "192.0.2.7")
+
+
+def test_an_unknown_name_takes_as_long_as_any_of_the_known(caddy: Caddy, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    def fits(password: str, stored: str) -> bool:
+        tried.append(stored)
+        return False
+
+    monkeypatch.setattr(login, "fits", fits)
+    monkeypatch.setattr(caddy.handler.login._by_address, "limit", 99)
+    for number in range(20):
+        caddy.log_in(f"nobody-{number}")
+    known = set(json.loads(caddy.users.read_text(encoding="utf-8")).values())
+    assert set(tried) == known
+    # A name is as slow as the first time.
+    for number in range(20):
+        caddy.log_in(f"nobody-{number}")
+    assert tried[20:] == tried[:20]
 
 
 def test_what_was_typed_is_never_said(caddy: Caddy, capsys: pytest.CaptureFixture[str]) -> None:

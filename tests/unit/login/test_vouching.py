@@ -1,5 +1,6 @@
 """A proxy in front vouches for people, and nobody else does."""
 
+from email.message import Message
 from hashlib import sha256
 from pathlib import Path
 
@@ -53,6 +54,16 @@ def test_nothing_else_is_believed(digest: Path, changed: dict[str, str]) -> None
 @pytest.mark.parametrize("missing", SAID)
 def test_it_has_to_say_all_of_it(digest: Path, missing: str) -> None:
     assert voucher(digest).user({name: value for name, value in SAID.items() if name != missing}) is None
+
+
+@pytest.mark.parametrize("name", ["remote-user", "X-Ocweb-Proxy"])
+def test_of_two_that_are_said_neither_counts(digest: Path, name: str) -> None:
+    headers = Message()
+    for header, value in SAID.items():
+        headers[header] = value
+    assert voucher(digest).user(headers) == "ann"
+    headers[name] = headers[name]
+    assert voucher(digest).user(headers) is None
 
 
 def test_a_new_secret_counts_at_once(digest: Path) -> None:

@@ -1,7 +1,7 @@
 // Serves OpenCode's own page: everything goes to the agent server, with the password that the browser does not have.
 import type { ServerWebSocket } from "bun";
 import { Backend } from "./backend.ts";
-import { without } from "./headers.ts";
+import { answered } from "./headers.ts";
 
 interface Terminal {
   url: string;
@@ -28,7 +28,7 @@ const server = Bun.serve<Terminal>({
       const { method, body } = request;
       const forwarded = new Request(url, { method, body, headers: request.headers, signal: request.signal });
       const answer = await backend.fetch(forwarded, { decompress: false });
-      return new Response(answer.body, { status: answer.status, headers: without(answer.headers, ["www-authenticate"]) });
+      return new Response(answer.body, { status: answer.status, headers: answered(answer.headers) });
     } catch (error) {
       if (request.signal.aborted) return new Response(null, { status: 499 });
       console.error(`${request.method} ${pathname}: ${error instanceof Error ? error.message : error}`);

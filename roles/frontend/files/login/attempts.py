@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import os
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ from pathlib import Path
 import state_file
 
 MAX_KEYS = 10_000
+# Some proxies say the port too.
+PORT = re.compile(r"^(?:([\d.]+)|\[([\da-fA-F:.]+)\])(?::\d+)?$")
 
 
 class Attempts:
@@ -98,9 +101,10 @@ def caller(forwarded: str, trusted: Sequence[str] = ()) -> str:
     found = ""
     for entry in reversed(forwarded.split(",")):
         try:
-            address = ipaddress.ip_address(entry.strip())
+            address = ipaddress.ip_address(PORT.sub(r"\1\2", entry.strip()))
         except ValueError:
             break
+        address = getattr(address, "ipv4_mapped", None) or address
         found = str(address)
         if not any(address in network for network in networks):
             break

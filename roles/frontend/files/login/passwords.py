@@ -67,7 +67,9 @@ def fits(password: str, stored: str) -> bool:
     import bcrypt  # noqa: PLC0415
 
     data = password.encode()
-    return len(data) <= MAX_BYTES_BCRYPT and b"\0" not in data and bool(bcrypt.checkpw(data, stored.encode()))
+    # One that bcrypt does not take fits nothing, and takes as long.
+    taken = len(data) <= MAX_BYTES_BCRYPT and b"\0" not in data
+    return bool(bcrypt.checkpw(data if taken else b"", stored.encode())) and taken
 
 
 def main(arguments: list[str]) -> int:

@@ -31,7 +31,10 @@ class Voucher:
         return self._digest.read_text(encoding="ascii").strip()
 
     def user(self, headers: Mapping[str, str] | Message) -> str | None:
-        """Return who it vouches for, None where the request is not its, or names nobody."""
+        """Return who it vouches for, None where the request is not its, or names nobody, or two."""
+        # Of two, one may be the visitor's own.
+        if isinstance(headers, Message) and any(len(headers.get_all(name, [])) > 1 for name in (self._header, SECRET)):
+            return None
         named = headers.get(self._header, "").strip()
         if not self._calls(headers.get("X-Forwarded-For", "")) or not NAME.fullmatch(named):
             return None
