@@ -1,4 +1,4 @@
-"""tests/molecule runs scenarios two at a time, and none that would begin too late."""
+"""tests/molecule runs scenarios two at a time, of those that share a world one, and none that would end too late."""
 
 import os
 import shutil
@@ -25,11 +25,11 @@ def runner(tmp_path: Path, stub_command: Callable[..., None]) -> Path:
     return copy
 
 
-def run(runner: Path, *scenarios: str, until: float | None = None) -> tuple[int, str]:
-    """Run scenarios; return the exit code and what was said."""
-    environment = {**os.environ, "OCWEB_BASE_IMAGE": "a", "OCWEB_BUNDLE": "b"}
-    if until is not None:
-        environment["OCWEB_BEGIN_UNTIL"] = str(int(until))
+def run(runner: Path, *scenarios: str, minutes: float | None = None, pace: int = 100) -> tuple[int, str]:
+    """Run scenarios that have so many minutes to end; return the exit code and what was said."""
+    environment = {**os.environ, "OCWEB_BASE_IMAGE": "a", "OCWEB_BUNDLE": "b", "OCWEB_PACE": str(pace)}
+    if minutes is not None:
+        environment["OCWEB_END_BY"] = str(int(time.time() + minutes * 60))
     done = subprocess.run([runner, *scenarios], env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
@@ -41,8 +41,22 @@ def test_all_run_and_one_that_fails_is_told_of(runner: Path) -> None:
     assert "== dev failed:\nFAILED it" in said
 
 
+def test_those_of_one_world_run_one_after_the_other_and_keep_nobody_waiting(runner: Path, stub_command: Callable[..., None]) -> None:
+    """The first ends only once one has begun that was named after another of its world."""
+    begun, world = runner.parent / "begun", runner.parent / "world"
+    stub_command(
+        f"""case "$*" in *isolation | *rotation) mkdir {world} || exit 1 ;; *) echo >{begun} ;; esac
+            timeout 60 sh -c 'until [ -e {begun} ]; do sleep 0.1; done' || exit 1
+            case "$*" in *isolation | *rotation) sleep 0.5; rmdir {world} ;; esac; echo 1 passed""",
+        "molecule",
+    )
+    code, said = run(runner, "rotation", "mutations", "isolation", "offline")
+    assert code == 0, said
+    assert said.count("1 passed") == 4
+
+
 def test_all_begin_in_time(runner: Path) -> None:
-    code, said = run(runner, "faults", "rotation", "offline", until=time.time() + 600)
+    code, said = run(runner, "faults", "rotation", "offline", minutes=60)
     assert code == 0
     assert said.count("1 passed") == 3
     assert "not run" not in said
@@ -54,17 +68,29 @@ def named(said: str) -> set[str]:
     return set(line.split(": ")[1].split())
 
 
-def test_what_would_begin_too_late_is_named(runner: Path) -> None:
-    code, said = run(runner, "faults", "dev", until=time.time() - 1)
+def test_when_there_is_no_time_for_any_they_are_named(runner: Path) -> None:
+    code, said = run(runner, "faults", "dev", minutes=-1)
     assert code == 0
     assert "passed" not in said
     assert named(said) == {"faults", "dev"}
 
 
+@pytest.mark.parametrize(("pace", "late"), [(100, {"faults"}), (200, {"faults", "lifecycle"}), (50, set())])
+def test_what_would_end_too_late_at_this_machines_pace_is_named(runner: Path, pace: int, late: set[str]) -> None:
+    code, said = run(runner, "faults", "lifecycle", "offline", minutes=30, pace=pace)
+    assert code == 0
+    assert said.count("1 passed") == 3 - len(late)
+    assert (named(said) if late else set()) == late
+
+
 def test_what_waits_for_others_may_come_to_be_too_late(runner: Path, stub_command: Callable[..., None]) -> None:
     """Two begin, and take longer than there is time; the other two are named, and what the first two say counts."""
-    stub_command('until [ "$(date +%s)" -ge "$OCWEB_BEGIN_UNTIL" ]; do sleep 0.1; done; echo 1 passed', "molecule")
-    code, said = run(runner, "faults", "rotation", "offline", "remote", until=time.time() + 5)
+    begun, now = runner.parent / "begun", runner.parent / "now"
+    now.write_text(str(int(time.time())), encoding="ascii")
+    stub_command(f'case "$1" in +%s) cat {now} ;; *) echo 001 ;; esac', "date")
+    both = f"until [ $(wc -l <{begun}) = 2 ]; do sleep 0.1; done"
+    stub_command(f"echo >>{begun}; timeout 60 sh -c '{both}' || exit 1; echo $OCWEB_END_BY >{now}; echo 1 passed", "molecule")
+    code, said = run(runner, "faults", "rotation", "offline", "remote", minutes=60)
     assert code == 0
     assert said.count("1 passed") == 2
     assert len(named(said)) == 2
