@@ -6,7 +6,7 @@ from faulty import DIR, SERVER, SERVICES, Run, Stack, changes, deploy, disturbed
 
 # All that is free, to the last page, where it is a file system of its own.
 FILL = f"mountpoint --quiet {DIR} || exit 1; for size in 1M 4k; do dd if=/dev/zero of={DIR}/filler.$size bs=$size 2>/dev/null; done; true"
-EMPTY = f"find {DIR} -path '*/home' -prune -o -path '*/state' -prune -o -type f -size 0 ! -name 'filler*' -print"
+EMPTY = f"find {DIR} -path '*/home' -prune -o -path '*/state' -prune -o -type f -size 0 ! -name 'filler*' -print | sort"
 
 
 def test_services_that_die_come_back(stack: Stack, session: str) -> None:

@@ -19,7 +19,8 @@ def killed(name: str, when: str, **variables: object) -> None:
     """Run a playbook, and kill what it does on the server as soon as something is so there."""
     with ThreadPoolExecutor() as pool:
         done = pool.submit(deploy, {**PASSWORD, **variables}, play=f"../../playbooks/{name}.yml")
-        SERVER.output(f"until {when}; do sleep 0.01; done; {DIE}", timeout=120)
+        # Ansible begins meanwhile. It gives up by itself, or what it kills would be of a later run.
+        SERVER.output("timeout", "280", "sh", "-c", f"until {when}; do sleep 0.01; done; {DIE}", timeout=300)
         assert done.result().returncode != 0, done.result().stdout
 
 
