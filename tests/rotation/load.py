@@ -42,6 +42,8 @@ class Answers:
     plain: dict[str, int] = field(default_factory=dict)
     streams: dict[str, int] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    # How long each whole plain one took.
+    seconds: list[float] = field(default_factory=list)
     # From when each stream was asked for to its end, in seconds since the epoch.
     open: list[tuple[float, float]] = field(default_factory=list)
 
@@ -96,9 +98,16 @@ class Load:
         every = f"cd {FOLDER}; until [ $({begun}) = {len(self.streaming)} ]; do sleep 0.1; done"
         self.server.output("docker", "exec", self.container, "timeout", "60", "bash", "-c", every)
 
-    def wait_for(self, count: int) -> None:
-        """Wait until the providers have answered so many requests since they forgot what was before."""
-        while self.answered() < count:
+    def wait_for(self, count: int, seconds: float = 900) -> None:
+        """Wait until the providers have answered so many requests since they forgot what was before.
+
+        Raises:
+            TimeoutError: they have not in time, as where a lane has died.
+        """
+        end = time.monotonic() + seconds
+        while (answered := self.answered()) < count:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{answered} of {count} requests were answered in {seconds} s")
             time.sleep(0.5)
 
     def answered(self) -> int:
@@ -124,6 +133,7 @@ class Load:
                     if wrong := trouble(outcome, body, stream):
                         found.failed.append(f"{provider} {'stream' if stream else 'plain'}: {wrong}")
                     else:
+                        found.seconds += [] if stream else [last]
                         kind = found.streams if stream else found.plain
                         kind[provider] = kind.get(provider, 0) + 1
         return found
