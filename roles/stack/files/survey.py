@@ -409,8 +409,12 @@ def unreachable(fetched: dict[str, str], ca_bundle: str) -> dict[str, str]:
             return str(getattr(error, "reason", error))
         return ""
 
+    def asked_again(url: str) -> str:
+        # One answer that is lost on its way is no reason to refuse a deploy.
+        return obstacle_to(url) and obstacle_to(url)
+
     with ThreadPoolExecutor() as pool:
-        asked = {variable: pool.submit(obstacle_to, url) for variable, url in fetched.items()}
+        asked = {variable: pool.submit(asked_again, url) for variable, url in fetched.items()}
     reasons = {variable: answer.result() for variable, answer in asked.items()}
     return {variable: reason for variable, reason in reasons.items() if reason}
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -476,9 +476,14 @@ def test_no_source_code_is_nothing() -> None:
 
 
 class Mirror(BaseHTTPRequestHandler):
-    """Has nothing to show, or, where the path says so, wants a proxy's password."""
+    """Has nothing to show, or, where the path says so, wants a proxy's password or is silent the first time."""
+
+    silent: ClassVar[list[str]] = []
 
     def do_HEAD(self) -> None:
+        if self.path in self.silent:
+            self.silent.remove(self.path)
+            return
         self.send_error(407 if "proxied" in self.path else 404)
 
     def log_message(self, *_: object) -> None:
@@ -486,7 +491,10 @@ class Mirror(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def mirror() -> Iterator[str]:
+def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
     with ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -495,6 +503,11 @@ def mirror() -> Iterator[str]:
 
 def test_any_answer_shows_that_a_mirror_is_reached(mirror: str) -> None:
     assert survey.unreachable({"stack_debian_mirror": f"{mirror}/debian"}, "") == {}
+
+
+def test_a_mirror_whose_first_answer_is_lost_is_asked_again(mirror: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Mirror, "silent", ["/once", "/twice", "/twice"])
+    assert list(survey.unreachable({"a": f"{mirror}/once", "b": f"{mirror}/twice"}, "")) == ["b"]
 
 
 def test_what_is_in_the_way_of_a_mirror_is_said(mirror: str) -> None:
@@ -508,9 +521,6 @@ def test_what_is_in_the_way_of_a_mirror_is_said(mirror: str) -> None:
 
 
 def test_a_mirror_is_reached_by_the_proxy_that_builds_have(mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
     asked = {"stack_debian_mirror": "http://deb.example.invalid/debian"}
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     assert survey.unreachable(asked, "") != {}
