@@ -100,6 +100,9 @@ def write_config(folder: Path, provider: Provider) -> dict[str, str]:
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         # Otherwise a route exists only once it was asked for, and could not be counted.
         "LITELLM_DISABLE_LAZY_ROUTES": "True",
+        # Whatever proxy this machine has its way through, the provider is on loopback.
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
         # If anything fell back to the environment, this would reach the provider.
         "OPENAI_API_KEY": "sk-ambient",
     }
@@ -150,7 +153,9 @@ class Proxy(Client):
         self.server = uvicorn.Server(configured(self.gate, "127.0.0.1", self.port))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
+        end = time.monotonic() + 180
         while not self.server.started:
+            assert self.thread.is_alive() and time.monotonic() < end, "the proxy does not start"
             time.sleep(0.05)
 
     def stop(self) -> None:

@@ -107,6 +107,7 @@ def test_every_command_works_in_its_order(checkout: Path) -> None:
         "ansible_python_interpreter": sys.executable,
         "stack_dir": f"{checkout}/stack",
         "frontend_port": 29994,
+        "stack_check_network": False,
     }
     hosts = json.dumps({"all": {"hosts": {"workbench1.example.org": local}}})
     script = [

@@ -28,7 +28,7 @@ def deploy(folder: Path, hosts: dict[str, dict[str, Any]], *options: str, way: t
     for name, script in (("docker", WITHOUT_COMPOSE), ("dpkg-query", "#!/bin/sh\necho docker.io installed\n")):
         (folder / name).write_text(script, encoding="utf-8")
         (folder / name).chmod(0o755)
-    common = {"stack_dir": f"{folder}/{{{{ inventory_hostname }}}}"}
+    common = {"stack_dir": f"{folder}/{{{{ inventory_hostname }}}}", "frontend_port": 29972}
     done = plays.run(folder, hosts, common, "site.yml", *way, *options, path=f"{folder}:{os.environ['PATH']}", settings={})
     assert "changed=1" not in done.stdout
     return done.returncode, " ".join(done.stdout.split())
