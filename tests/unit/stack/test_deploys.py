@@ -163,6 +163,7 @@ class Engine(Stack):
     """An engine that has all images, and on which services are as unwell as `unwell` says, one start after the other."""
 
     unwell: list[str]
+    waited: list[int]
     stopped = 0
 
     def missing(self, images: Iterable[str]) -> list[str]:
@@ -176,6 +177,7 @@ class Engine(Stack):
         return subprocess.CompletedProcess(arguments, 0, "", "")
 
     def up(self, seconds: int, recreate: bool = False, hurry: bool = True) -> str:
+        self.waited.append(seconds)
         return self.unwell.pop(0)
 
 
@@ -186,7 +188,7 @@ Kept = tuple[deploys.Deploys, Home, Engine]
 def kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> Kept:
     """Two deploys that are kept, of formats 1 and 1, and the database from before the last one."""
     home, engine = Home(), Engine(str(root), "ocweb")
-    engine.unwell = []
+    engine.unwell, engine.waited = [], []
     monkeypatch.setattr(deploys.Deploys, "sessions", lambda *_: home)
     for name, text in (("previous", "one"), ("deployed", "two")):
         (root / "gateway/config/Caddyfile").write_text(text, encoding="utf-8")
@@ -281,6 +283,8 @@ def test_a_rollback_that_does_not_get_healthy_brings_todays_sessions_back(kept: 
         record.roll_back(1, restore_sessions=True, check=False)
     assert home.asked == [("put",), ("take_back", "20261128T000000Z")]
     assert engine.stopped == 2
+    # What ran before has its time, however little the other one had.
+    assert engine.waited == [1, 180]
     assert (root / "gateway/config/Caddyfile").read_text(encoding="utf-8") == "two"
 
 

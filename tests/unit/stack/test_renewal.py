@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import folder
 import renewal
 import secret_file
 
@@ -99,9 +100,19 @@ def test_a_dry_run_renews_nothing(stack: Path) -> None:
     assert asked(stack) == []
 
 
-def test_where_the_services_do_not_come_back_the_old_secrets_do(stack: Path) -> None:
+def test_where_the_services_do_not_come_back_the_old_secrets_do(stack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = []
+    up = folder.Stack.up
+
+    def recorded(self: folder.Stack, seconds: int, recreate: bool = False, hurry: bool = True) -> str:
+        waited.append(seconds)
+        return up(self, 1, recreate, hurry)
+
+    monkeypatch.setattr(folder.Stack, "up", recorded)
     answers(stack, well=False)
     answer = renew(stack, "all")
+    # What ran before has its time, however little the new secrets had.
+    assert waited == [5, 180]
     assert answer["error"].startswith("Not healthy with new secrets: backend")
     assert "have the old ones again, and are not healthy either" in answer["error"]
     assert secrets_of(stack) == ["old", "old"]

@@ -41,7 +41,7 @@ def test_where_services_are_not_healthy_with_it_all_is_as_it_was(tmp_path: Path,
     home.mkdir(parents=True)
     (home / "today").touch()
     file.touch()
-    unwell = ["backend", ""]
+    unwell, waited = ["backend", ""], []
 
     class Engine(Stack):
         def need(self) -> None:
@@ -51,6 +51,7 @@ def test_where_services_are_not_healthy_with_it_all_is_as_it_was(tmp_path: Path,
             return subprocess.CompletedProcess(arguments, 0, "", "")
 
         def up(self, seconds: int, recreate: bool = False, hurry: bool = True) -> str:
+            waited.append(seconds)
             return unwell.pop(0)
 
     def unpack(fresh: Path, *_: object) -> None:
@@ -72,6 +73,8 @@ def test_where_services_are_not_healthy_with_it_all_is_as_it_was(tmp_path: Path,
     question = {"stack_dir": str(tmp_path), "project": "ocweb", "password": "a password of tests", "file": str(file), **NOW}
     with pytest.raises(Refusal, match=r"Not healthy with the restored sessions: backend\. Those of before are back"):
         restore.answer({**question, "workspace": True, "seconds": 1})
+    # What ran before has its time, however little the other one had.
+    assert waited == [1, 180]
     assert os.listdir(home) == ["today"]
     assert os.listdir(home.parent) == ["home"]
     assert os.listdir(work) == []

@@ -15,7 +15,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from folder import Refusal, Stack, answered, key_names, now, read, source, write
+from folder import SECONDS_TO_RETURN, Refusal, Stack, answered, key_names, now, read, source, write
 from sessions import DATABASE, Sessions
 
 RECORDS = ("deployed", "previous")
@@ -248,7 +248,7 @@ class Deploys:
         if unwell:
             said = f"The deploy of {record['at']} did not become healthy within {seconds} seconds (stack_start_timeout): {unwell}."
             if target == self.previous:
-                back = self.switch(self.deployed, seconds, aside=self.aside)
+                back = self.switch(self.deployed, max(seconds, SECONDS_TO_RETURN), aside=self.aside)
                 said += f" What ran before is not healthy either: {back}." if back else " What ran before is back and healthy."
             elif self.aside:
                 said += f" Today's sessions lie beside its own ({DATABASE}.{self.aside})."

@@ -22,6 +22,8 @@ from typing import Any, BinaryIO
 STOP_SECONDS = 5
 # A service that ended this often while the others start will not stay.
 DEATHS = 5
+# At least, for what ran before to be healthy again. A limit may be too short on purpose, and says nothing of a stack that was well.
+SECONDS_TO_RETURN = 180
 LABEL = "com.docker.compose"
 
 

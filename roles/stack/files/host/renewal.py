@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import secret_file
-from folder import Refusal, Stack, answered
+from folder import SECONDS_TO_RETURN, Refusal, Stack, answered
 from inner_secrets import made
 
 
@@ -20,7 +20,7 @@ def renew(stack: Stack, chosen: dict[str, Any], seconds: int) -> None:
     """
     before = {name: seen(stack, one)[0] for name, one in chosen.items()}
     if reason := replaced(stack, chosen, {name: made(one["prefix"]) for name, one in chosen.items()}, seconds):
-        again = replaced(stack, chosen, before, seconds)
+        again = replaced(stack, chosen, before, max(seconds, SECONDS_TO_RETURN))
         end = f", and are not healthy either: {again}" if again else ""
         raise Refusal(f"Not healthy with new secrets: {reason}. The services have the old ones again{end}.", changed=bool(again))
 
@@ -33,7 +33,7 @@ def replaced(stack: Stack, chosen: dict[str, Any], secrets: dict[str, str], seco
     names, unwell = services(chosen), ""
     stopped = stack.compose("stop", "--timeout", "5", *names, timeout=None) if names else None
     if stopped and stopped.returncode:
-        stack.up(seconds)
+        stack.up(max(seconds, SECONDS_TO_RETURN))
         raise Refusal(f"{', '.join(names)} cannot be stopped, so that nothing was renewed: {stopped.stderr.strip()}")
     try:
         for name, secret in secrets.items():

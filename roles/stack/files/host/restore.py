@@ -15,7 +15,7 @@ from typing import Any
 
 from backup import free, mounted_workspace, sessions_of
 from deploys import Deploys, today
-from folder import Refusal, Stack, answered, clear, read, remove
+from folder import SECONDS_TO_RETURN, Refusal, Stack, answered, clear, read, remove
 from sealed import check_password, need_gpg, opened, read_back
 from sessions import Sessions
 
@@ -65,7 +65,7 @@ def emptied_on_failure(stack: Stack, workspace: str, seconds: int) -> Iterator[N
             clear(Path(workspace))
             raise
     except BaseException:
-        stack.up(seconds)
+        stack.up(max(seconds, SECONDS_TO_RETURN))
         raise
 
 
@@ -155,7 +155,7 @@ def bring_back(stack: Stack, aside: Path, fresh: Path, workspace: str, seconds: 
         if workspace:
             clear(Path(workspace))
     finally:
-        unwell = stack.up(seconds)
+        unwell = stack.up(max(seconds, SECONDS_TO_RETURN))
     return unwell
 
 
