@@ -3,10 +3,11 @@
 import base64
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
@@ -57,6 +58,17 @@ sh -c "$1" >"$said" 2>&1; shift
 stat --format %s "$said"
 for secret in "$@"; do if [ -s "$secret" ] && grep --quiet --text --fixed-strings --file="$secret" "$said"; then echo "$secret"; fi; done
 """
+
+
+Found = TypeVar("Found")
+
+
+def soon(look: Callable[[], Found], seconds: float = 10) -> Found:
+    """Return what a look finds, as soon as that is something; after so many seconds, whatever it is."""
+    end = time.monotonic() + seconds
+    while not (found := look()) and time.monotonic() < end:
+        time.sleep(0.2)
+    return found
 
 
 def until_healthy(project: str) -> str:

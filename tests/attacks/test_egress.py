@@ -4,11 +4,12 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from typing import Any
 
 import bed as world
 import pytest
 from bed import Internet, Server
-from stack import Stack
+from stack import Stack, soon
 from suite import bed, control, secured, thorough
 
 # Refusals: a tunnel's, a request's.
@@ -228,13 +229,27 @@ def test_tools_cannot_take_the_proxys_way(stack: Stack) -> None:
     assert stack.answered("llm-proxy", [(name, 3129) for name in ("egress", *stack.addresses("egress"))]) == []
 
 
+def decided(stack: Stack, url: str, host: str) -> tuple[list[str], dict[str, Any]]:
+    """Have a tool ask for a URL; return its status, and what is on record of the host since then.
+
+    That is written once it is over, for a tunnel at its end.
+    """
+    since = stack.server.check_output("date +%s.%N")
+    statuses = tools(stack, url)
+
+    def decisions() -> list[dict[str, Any]]:
+        lines = stack.server.check_output(f"docker logs --since {since} {stack.name('egress')} 2>/dev/null").splitlines()
+        return [decision for line in lines if line.startswith("{") and (decision := json.loads(line))["host"] == host]
+
+    found = soon(decisions)
+    assert found, f"nothing of {host} is on record"
+    return statuses, found[-1]
+
+
 @control("egress-log")
 def test_each_decision_is_on_record(stack: Stack) -> None:
     """Looks for a refusal in the log, which the agent cannot read."""
-    tools(stack, "http://169.254.169.254/on-record")
-    lines = stack.server.check_output(f"docker logs --tail 200 {stack.name('egress')} 2>/dev/null").splitlines()
-    decisions = [json.loads(line) for line in lines if line.startswith("{")]
-    [*_, last] = [decision for decision in decisions if decision["host"] == "169.254.169.254"]
+    _, last = decided(stack, "http://169.254.169.254/on-record", "169.254.169.254")
     assert {**last, "time": "", "milliseconds": 0} == {
         **{"time": "", "who": "backend", "method": "GET", "host": "169.254.169.254", "port": "80", "tls_name": "-", "verdict": "refused"},
         **{"status": 403, "result": "TCP_DENIED", "sent": last["sent"], "received": last["received"], "milliseconds": 0, "address": "-"},
@@ -248,9 +263,8 @@ def test_each_decision_is_on_record(stack: Stack) -> None:
 @bed
 def test_a_tunnels_bytes_are_on_record(stack: Stack) -> None:
     """Looks for what went through an allowed tunnel."""
-    assert tools(stack, "https://web.example/") == ["200"]
-    lines = stack.server.check_output(f"docker logs --tail 20 {stack.name('egress')} 2>/dev/null").splitlines()
-    [*_, last] = [json.loads(line) for line in lines if line.startswith("{")]
+    statuses, last = decided(stack, "https://web.example/", "web.example")
+    assert statuses == ["200"]
     assert (last["who"], last["host"], last["tls_name"], last["verdict"]) == ("backend", "web.example", "web.example", "allowed")
     assert last["sent"] > 300
     assert last["received"] > 300

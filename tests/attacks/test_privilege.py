@@ -122,10 +122,10 @@ def test_what_is_mounted_read_only_is_so_to_the_kernel(stack: Stack) -> None:
             assert ("rw" if target in writable.get(service, ()) else "ro") in mounted[target], f"{service}: {target}"
 
 
-def others_answer(stack: Stack) -> None:
-    """Fail unless the proxy and the gateway answer."""
-    assert stack.answers("llm-proxy", [LISTENS["llm-proxy"]])[LISTENS["llm-proxy"]].startswith("HTTP/")
-    assert stack.from_server("http://localhost:3000/") == "200"
+def others_answer(stack: Stack) -> bool:
+    """Tell whether the proxy and the gateway answer."""
+    proxy = LISTENS["llm-proxy"]
+    return stack.answers("llm-proxy", [proxy])[proxy].startswith("HTTP/") and stack.from_server("http://localhost:3000/") == "200"
 
 
 @control("memory-limit", "pids-limit")
@@ -140,13 +140,14 @@ def others_answer(stack: Stack) -> None:
 )
 def test_a_bomb_in_the_agent_leaves_the_others_alone(stack: Stack, server: Server, bomb: str, script: str) -> None:
     """Lets the agent take all it can get, and asks the other services meanwhile."""
-    host_memory = int(stack.server.check_output("awk '/MemAvailable/ { print $2 }' /proc/meminfo"))
-    assert host_memory > 4 * 2**20, "this server is too small to tell"
-    command = f'docker exec {stack.name("backend")} bash -c "{script}"'
-    stack.server.check_output(f"timeout 40 {command} >/dev/null 2>&1 & echo")
-    for _ in range(5):
-        others_answer(stack)
     limit = stack.containers["backend"]["HostConfig"]["Memory"]
+    host_memory = int(stack.server.check_output("awk '/MemAvailable/ { print $2 }' /proc/meminfo")) * 2**10
+    assert host_memory > limit + 2**29, "this server is too small to tell"
+    command = f"docker exec {stack.name('backend')}"
+    stack.server.check_output(f'timeout 40 {command} bash -c "{script}" >/dev/null 2>&1 & echo')
+    for _ in range(5):
+        # Not at once, perhaps, on a busy machine; but while it is at work.
+        assert others_answer(stack) or any(stack.server.run(f"pgrep -f '^{command} '").rc == 0 and others_answer(stack) for _ in range(2))
     # What the kernel says of its group, in the words of the first and of the second version of those.
     group = f"find /sys/fs/cgroup -regex '.*{stack.containers['backend']['Id']}\\(\\.scope\\)?/memory\\.\\(%s\\)' -exec cat {{}} +"
     kept, used = (stack.server.check_output(group % names) for names in ("limit_in_bytes\\|max", "max_usage_in_bytes\\|peak"))
