@@ -2,6 +2,16 @@
 
 from playwright.sync_api import Locator, Page, expect
 
+MESSAGES = "[data-dialog-anchor=chat] .justify-start"
+# Has the page itself keep the lengths that the last of these elements grows to, for as long as it does not say these words.
+WATCH = """([elements, words]) => {
+  window.lengths = [];
+  new MutationObserver(() => {
+    const text = [...document.querySelectorAll(elements)].at(-1)?.innerText ?? "";
+    if (!text.includes(words) && text.length > Math.max(0, ...window.lengths)) window.lengths.push(text.length);
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""
+
 
 class OcWebPage:
     """oc-web 1.1.4 in a browser; Playwright raises TimeoutError when what is waited for does not come."""
@@ -31,6 +41,14 @@ class OcWebPage:
         box.fill(text)
         box.press("Enter")
 
+    def watch(self, words: str) -> None:
+        """Have the page keep the lengths that its last message grows to before it says these words; `lengths` returns them."""
+        self.page.evaluate(WATCH, [MESSAGES, words])
+
+    def lengths(self) -> list[int]:
+        """Return what `watch` has had the page keep."""
+        return list(self.page.evaluate("window.lengths"))
+
     def works(self) -> None:
         """See that an agent answers in a new session on the workspace."""
         self.choose_project("/workspace")
@@ -41,7 +59,7 @@ class OcWebPage:
     @property
     def messages(self) -> Locator:
         """The agent's messages in the session."""
-        return self.page.locator("[data-dialog-anchor=chat] .justify-start")
+        return self.page.locator(MESSAGES)
 
     @property
     def questions(self) -> Locator:

@@ -9,16 +9,11 @@ from playwright.sync_api import expect
 
 
 def test_an_answer_grows_as_it_is_written(ocweb: OcWebPage) -> None:
+    ocweb.watch("one of its models.")
     ocweb.send("hello")
-    lengths: list[int] = []
-    end = time.monotonic() + 30
-    while time.monotonic() < end and "one of its models." not in (text := ocweb.messages.last.inner_text()):
-        if len(text) > max(lengths, default=0):
-            lengths.append(len(text))
-        ocweb.page.wait_for_timeout(50)
     expect(ocweb.messages.last).to_contain_text("You wrote: “hello”.")
     expect(ocweb.messages.last).to_contain_text("one of its models.")
-    assert len(lengths) >= 5, f"the answer was seen at the lengths {lengths}"
+    assert len(ocweb.lengths()) >= 5, f"the answer was seen at the lengths {ocweb.lengths()}"
 
 
 def test_a_command_runs_once_it_is_allowed(ocweb: OcWebPage) -> None:
