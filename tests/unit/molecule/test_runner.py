@@ -1,5 +1,6 @@
 """tests/molecule runs scenarios two at a time, of those that share a world one, and none that would end too late."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -25,9 +26,9 @@ def runner(tmp_path: Path, stub_command: Callable[..., None]) -> Path:
     return copy
 
 
-def run(runner: Path, *scenarios: str, minutes: float | None = None, pace: int = 100) -> tuple[int, str]:
+def run(runner: Path, *scenarios: str, minutes: float | None = None, pace: int = 100, bundle: str = "b") -> tuple[int, str]:
     """Run scenarios that have so many minutes to end; return the exit code and what was said."""
-    environment = {**os.environ, "OCWEB_BASE_IMAGE": "a", "OCWEB_BUNDLE": "b", "OCWEB_PACE": str(pace)}
+    environment = {**os.environ, "OCWEB_BASE_IMAGE": "a", "OCWEB_BUNDLE": bundle, "OCWEB_PACE": str(pace)}
     if minutes is not None:
         environment["OCWEB_END_BY"] = str(int(time.time() + minutes * 60))
     done = subprocess.run([runner, *scenarios], env=environment, capture_output=True, text=True, check=False)
@@ -94,6 +95,17 @@ def test_what_waits_for_others_may_come_to_be_too_late(runner: Path, stub_comman
     assert code == 0
     assert said.count("1 passed") == 2
     assert len(named(said)) == 2
+
+
+def test_a_bundle_is_not_taken_from_another_run(runner: Path) -> None:
+    lock = runner.parents[1] / ".cache/bundle.lock"
+    lock.parent.mkdir()
+    with lock.open("w", encoding="ascii") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, said = run(runner, "dev", "offline", bundle="")
+    assert code == 1
+    assert "another run deploys from .cache/bundle" in said
+    assert "passed" not in said
 
 
 def test_an_unknown_scenario_is_refused(runner: Path) -> None:
