@@ -116,3 +116,12 @@ def test_without_a_repository_all_but_what_is_made_is_bundled(project: Path) -> 
 def test_the_version_is_that_of_the_collection_as_it_was_installed_too(project: Path) -> None:
     (project / "MANIFEST.json").write_text(json.dumps({"collection_info": {"version": "4.5.6"}}), encoding="utf-8")
     assert bundle.version(project) == "4.5.6"
+
+
+@pytest.mark.parametrize("part", ["architecture", "distribution"])
+def test_what_a_host_calls_itself_leads_nowhere_else(project: Path, tmp_path: Path, part: str) -> None:
+    (tmp_path / "staging").mkdir()
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit, match="cannot name a file"):
+        bundle.make(project, tmp_path / "staging", tmp_path / "dist", {**MANIFEST, part: "x/../../elsewhere"})
+    assert set(tmp_path.rglob("*")) - before <= {tmp_path / "staging/manifest.json"}

@@ -95,6 +95,9 @@ def make(project: Path, staging: Path, folder: Path, manifest: dict[str, Any]) -
     known = {"format": FORMAT, "version": version(project), **manifest, "files": {name: sha256(path) for name, path in files.items()}}
     (staging / "manifest.json").write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     parts = ("ocweb-bundle", known["version"], known["distribution"], known["architecture"])
+    # Distribution and architecture are the host's words, and name a file here.
+    if strange := [part for part in parts if not re.fullmatch(r"([A-Za-z0-9_][A-Za-z0-9._+-]*)?", part)]:
+        sys.exit(f"The host says that it is {strange[0]!r}, which cannot name a file. No bundle was made.")
     path = folder / f"{'-'.join(filter(None, parts))}.tar"
     top = f"ocweb-{known['version']}"
 

@@ -1,0 +1,191 @@
+"""What root of one host can do to the machine that deploys, and to keys that are not the host's: it answers as it likes."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import plays
+
+# Runs modules as Python does, and lets the answers of those whose text has a word hold more than theirs.
+HOSTILE = """#!{python}
+import json, subprocess, sys
+given = sys.stdin.buffer.read()
+done = subprocess.run([{python!r}, *sys.argv[1:]], input=given, capture_output=True)
+try:
+    answer = json.loads(done.stdout)
+except ValueError:
+    sys.stdout.buffer.write(done.stdout)
+    sys.stderr.buffer.write(done.stderr)
+    sys.exit(done.returncode)
+with open({log!r}, "ab") as log:
+    log.write(given)
+if {said!r} and "cmd" in answer and {program!r}.encode() in given:
+    answer = {{"changed": False, "rc": 0, "stdout": {said!r}, "cmd": answer["cmd"]}}
+if {facts!r} != "{{}}" and {word!r}.encode() in given:
+    answer["ansible_facts"] = json.loads({facts!r})
+print(json.dumps(answer))
+"""
+BROKEN_INTO = "take it for broken into, replace the keys that it has, set it up anew, and clear the cache of facts if you have one."
+# As it is where the collection is installed, and the user's own settings are in force.
+INJECTED = {"ANSIBLE_INJECT_FACT_VARS": "True", "ANSIBLE_NOCOLOR": "1"}
+REPORT = {"changed": True, "error": "", "lines": [], "report": {"stack_dir": "{{ lookup('pipe', 'id') }}", "deployed": True}}
+PASSWORD = "a password for tests alone"
+
+
+class Hostile:
+    """A host that answers as it likes, and the folder that nobody named for anything."""
+
+    def __init__(self, folder: Path, path: str) -> None:
+        self.folder, self.path = folder, path
+        self.log = folder / "log"
+        self.settings = INJECTED
+        self.taken = folder / "taken"
+        self.taken.mkdir()
+
+    def run(
+        self,
+        play: str,
+        *options: str,
+        facts: dict[str, Any] | None = None,
+        said: tuple[str, object] = ("", None),
+        word: str = "",
+        **given: Any,
+    ) -> tuple[int, str]:
+        """Run a play on it, as ``web``, and return its exit code and what was said, as one line.
+
+        ``said`` is a word, and what is said in place of programs whose text has it; ``facts`` is what is in the answers of modules whose
+        text has ``word`` in it.
+        """
+        python = self.folder / "python"
+        words = {"program": said[0], "said": json.dumps(said[1]) if said[1] else "", "word": word, "facts": json.dumps(facts or {})}
+        text = HOSTILE.format(python=sys.executable, log=str(self.log), **words)
+        python.write_text(text, encoding="utf-8")
+        python.chmod(0o755)
+        common = {
+            "stack_dir": f"{self.folder}/stack",
+            "stack_status_reports": f"{self.folder}/reports",
+            "stack_verify_reports": f"{self.folder}/reports",
+            "stack_backup_password": PASSWORD,
+            "frontend_port": 29905,
+        }
+        host = {"ansible_python_interpreter": str(python), **given}
+        done = plays.run(self.folder, {"web": host}, common, play, *options, path=self.path, settings=self.settings)
+        return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+    def found(self) -> list[str]:
+        """Return what lies where nobody wanted anything, and of the reports of hosts what is not this one's."""
+        reports = [path for path in self.folder.glob("reports/**/*") if path.name != "web.json"]
+        return sorted(str(path.relative_to(self.folder)) for path in [*self.taken.rglob("*"), *self.folder.glob("*.json"), *reports])
+
+
+def told(said: str, *names: str) -> bool:
+    """Tell whether it was said that the host is broken into, and by which variables one sees it."""
+    return f"{BROKEN_INTO} These are the variables: {', '.join(sorted(names))}" in said
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, engine_path: str) -> Hostile:
+    return Hostile(tmp_path, engine_path)
+
+
+@pytest.mark.parametrize(
+    ("play", "names"),
+    [("status", "ours"), ("status", "hosts"), ("status", "users"), ("backup", "ours"), ("verify", "hosts"), ("upgrade", "users")],
+)
+def test_it_does_not_say_where_files_are_written(hostile: Hostile, play: str, names: str) -> None:
+    taken = str(hostile.taken)
+    facts = {
+        "ours": dict.fromkeys(("stack_status_reports", "stack_verify_reports", "stack_backup_fetch"), taken),
+        "hosts": {"inventory_hostname": "../taken/web"},
+        "users": {"place": taken},
+    }[names]
+    source = hostile.folder / "ocweb-20260101T000000Z.tar.gpg"
+    source.write_text("of the host's choice", encoding="utf-8")
+    given: dict[str, Any] = {"place": f"{hostile.folder}/reports", **({"stack_status_reports": "{{ place }}"} if names == "users" else {})}
+    if names != "ours":
+        given["stack_backup_fetch"] = "{{ place }}"
+    code, said = hostile.run(f"playbooks/{play}.yml", facts=facts, said=("", {**REPORT, "file": str(source)}), **given)
+    assert code != 0 and told(said, *facts), said
+    assert hostile.found() == ["hosts.json"]
+
+
+def test_it_does_not_say_what_is_read_here(hostile: Hostile) -> None:
+    """A folder for the backup is the first thing that is made on it by a module of Ansible's, behind which a file goes there."""
+    for name in ("secret", "backup"):
+        (hostile.folder / name).write_text(f"{name} of who deploys", encoding="utf-8")
+    sent: dict[str, Any] = {
+        "stack_restore_upload": f"{hostile.folder}/backup",
+        "stack_restore_file": f"{hostile.folder}/on-the-host/backup",
+    }
+    facts = {"stack_restore_upload": f"{hostile.folder}/secret"}
+    code, said = hostile.run("playbooks/restore.yml", facts=facts, said=("", {**REPORT, "file": ""}), word="on-the-host", **sent)
+    assert code != 0 and told(said, *facts), said
+    assert not (hostile.folder / "on-the-host/backup").exists()
+
+
+@pytest.mark.parametrize(("word", "names"), [("upstreams", "ours"), ("llm-proxy/secrets/master_key", "users")], ids=["survey", "secrets"])
+def test_it_gets_its_own_keys_alone(hostile: Hostile, word: str, names: str) -> None:
+    """From whatever task on its answers have more in them: the first one, or the last before the keys."""
+    models = [{"name": "one", "provider": "openai"}]
+    more = [*models, {"name": "two", "provider": "anthropic"}]
+    keys = {"openai": "sk-proj-0123456789abcdefOPENAI", "anthropic": "sk-ant-0123456789abcdefANTHROPIC"}
+    given: dict[str, Any] = {
+        "llm_proxy_models": models if names == "ours" else "{{ team_models }}",
+        "team_models": models,
+        "llm_proxy_keys": keys,
+    }
+    facts = {"llm_proxy_models" if names == "ours" else "team_models": more}
+    code, said = hostile.run("site.yml", "--check", facts=facts, word=word, stack_minimum_free_gib=0, stack_check_network=False, **given)
+    assert code != 0 and told(said, *facts), said
+    assert keys["anthropic"] not in hostile.log.read_text(encoding="utf-8", errors="replace")
+
+
+def test_a_checkout_takes_no_answer_for_a_variable(hostile: Hostile) -> None:
+    (hostile.folder / "play.yml").write_text(
+        json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [{"command": "id"}, {"debug": {"msg": "the place: {{ place }}"}}]}]),
+        encoding="utf-8",
+    )
+    hostile.settings = {}
+    code, said = hostile.run(f"{hostile.folder}/play.yml", facts={"place": "theirs"}, place="ours")
+    assert code == 0 and "the place: ours" in said, said
+
+
+@pytest.mark.parametrize(
+    ("facts", "refused"),
+    [
+        ({"ansible_distribution": "Debian", "place": "here"}, False),
+        ({"ansible_distribution": "Debian", "stack_dir": "/nowhere"}, True),
+        ({"__stack_facts": {}}, True),
+        ({"inventory_hostname": "../x"}, True),
+    ],
+    ids=["usual", "ours", "inner", "name"],
+)
+def test_what_the_user_gathered_stays_as_long_as_it_is_nothing_of_ours(hostile: Hostile, facts: dict[str, Any], refused: bool) -> None:
+    first = {"hosts": "all", "gather_facts": False, "tasks": [{"command": "echo gathered-by-the-user"}]}
+    plays_of_users = [first, {"import_playbook": f"{plays.ROOT}/playbooks/status.yml"}]
+    (hostile.folder / "play.yml").write_text(json.dumps(plays_of_users), encoding="utf-8")
+    code, said = hostile.run(f"{hostile.folder}/play.yml", facts=facts, said=("", REPORT), word="gathered-by-the-user")
+    assert (code != 0) == refused == (BROKEN_INTO in said), said
+    assert ("Work on the host" in said) != refused, said
+
+
+@pytest.mark.parametrize("name", ["authorized_keys", ".bashrc", "x.pth", "ocweb-20260101T000000Z.tar.gpg"])
+def test_what_it_calls_its_backup_is_what_backups_are_called(hostile: Hostile, name: str) -> None:
+    source = hostile.folder / "source" / name
+    source.parent.mkdir()
+    source.write_text("of the host's choice", encoding="utf-8")
+    fetched: dict[str, Any] = {"stack_backup_fetch": str(hostile.taken)}
+    code, said = hostile.run("playbooks/backup.yml", said=("", {**REPORT, "file": str(source)}), **fetched)
+    right = name.endswith(".gpg")
+    assert (code == 0, "backups are not called so" in said) == (right, not right), said
+    assert hostile.found() == (["hosts.json", "taken/web", f"taken/web/{name}"] if right else ["hosts.json"])
+
+
+@pytest.mark.parametrize("name", ["../web", ".web"])
+def test_a_name_that_cannot_name_a_file_is_refused(tmp_path: Path, engine_path: str, name: str) -> None:
+    done = plays.run(tmp_path, {name: {}}, {"stack_status_reports": str(tmp_path)}, "playbooks/status.yml", path=engine_path, settings={})
+    assert done.returncode != 0
+    assert f"inventory: the name {name} begins with a dot or has a slash in it" in " ".join(done.stdout.split())

@@ -1,0 +1,97 @@
+"""After a host was asked anything, what it said is looked at before anything of the controller is read or written by variables."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(ROOT.glob("roles/*/tasks/*.yml"))
+# They ask the host nothing.
+QUIET = {f"ansible.builtin.{name}" for name in ("assert", "debug", "fail", "set_fact", "validate_argument_spec")}
+SENDING = {f"ansible.builtin.{name}" for name in ("copy", "template", "unarchive")}
+# Files of tasks at whose end a host's answers were looked at.
+LOOKING = ("trust", "program", "survey")
+# What is removed was made by this machine, whatever came of the tasks before; and one of two files of the role's is taken.
+STAYS = {"Remove what was collected here", "Name the repository"}
+PATHS = sorted(ROOT.glob("playbooks/*.yml"))
+# Files of tasks that begin with variables.yml, on the controller.
+FIRST = ("check", "status", "backup", "restore", "rollback", "remove")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return a file's tasks or plays."""
+    content: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
+
+
+def flat(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return tasks in their order, also those in blocks, each with the delegation of its own."""
+    found = []
+    for task in tasks:
+        inner = [one for part in ("block", "rescue", "always") for one in task.get(part, [])]
+        inherited = {"delegate_to": task["delegate_to"]} if "delegate_to" in task else {}
+        found += flat([{**inherited, **one} for one in inner]) if inner else [task]
+    return found
+
+
+def included(task: dict[str, Any]) -> str:
+    """Return which of the stack's files of tasks a task stands for; "" for none."""
+    role = task.get("ansible.builtin.import_role", {})
+    return str(task.get("ansible.builtin.import_tasks", role.get("tasks_from", ""))).removesuffix(".yml")
+
+
+def looks(task: dict[str, Any]) -> bool:
+    """Tell whether a host that named variables is out after a task."""
+    return included(task) in LOOKING or ("ansible.builtin.assert" in task and "__stack_broken_into" in str(task))
+
+
+def dangerous(task: dict[str, Any]) -> bool:
+    """Tell whether a task works on the controller, or moves from or to it what a variable names."""
+    sent = [str(task[module].get("src", "")) for module in SENDING & set(task)]
+    return "delegate_to" in task or "ansible.builtin.fetch" in task or any("{{" in source for source in sent)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_nothing_is_moved_by_what_a_host_may_have_named(path: Path) -> None:
+    looked, wrong = False, []
+    for task in flat(read(path)):
+        if looks(task):
+            looked = True
+        elif dangerous(task) and not looked and task["name"] not in STAYS and not written_by_ours(task):
+            wrong.append(task["name"])
+        elif not QUIET & set(task) and "delegate_to" not in task:
+            looked = False
+    assert wrong == []
+
+
+def written_by_ours(task: dict[str, Any]) -> bool:
+    """Tell whether it is a template of a role's that one of the role's own variables names, over which no host stands."""
+    return "ansible.builtin.template" in task and task.get("loop", "").startswith("{{ __")
+
+
+@pytest.mark.parametrize("name", LOOKING)
+def test_those_that_look_do_so_behind_what_is_asked(name: str) -> None:
+    tasks = flat(read(ROOT / f"roles/stack/tasks/{name}.yml"))
+    asked = max((number for number, task in enumerate(tasks) if "ansible.builtin.command" in task), default=-1)
+    assert looks(tasks[asked + 1])
+
+
+def test_the_inventory_says_which_keys_are_sent() -> None:
+    tasks = flat(read(ROOT / "roles/llm_proxy/tasks/keys.yml"))
+    sent = next(number for number, task in enumerate(tasks) if "__llm_proxy_key_list" in str(task))
+    assert looks(tasks[sent - 1])
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_what_is_known_of_a_host_is_kept_in_mind_before_it_is_asked(path: Path) -> None:
+    for play in read(path):
+        names = [included(task) for task in flat(play.get("tasks", []))]
+        assert [name for name in names if name != "vault"][:1] in ([], ["variables"], *([name] for name in FIRST))
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_files_that_begin_a_play_keep_it_in_mind(name: str) -> None:
+    names = [included(task) for task in flat(read(ROOT / f"roles/stack/tasks/{name}.yml"))]
+    assert next(one for one in names if one != "vault") == "variables"
