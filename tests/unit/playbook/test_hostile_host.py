@@ -189,3 +189,17 @@ def test_a_name_that_cannot_name_a_file_is_refused(tmp_path: Path, engine_path: 
     done = plays.run(tmp_path, {name: {}}, {"stack_status_reports": str(tmp_path)}, "playbooks/status.yml", path=engine_path, settings={})
     assert done.returncode != 0
     assert f"inventory: the name {name} begins with a dot or has a slash in it" in " ".join(done.stdout.split())
+
+
+def test_what_it_hands_back_as_its_root_certificate_is_looked_at(hostile: Hostile) -> None:
+    """What such a certificate has to be is looked at in test_root_certificate.py."""
+    tls: dict[str, Any] = {
+        "frontend_tls": "internal",
+        "frontend_users": {"ann": f"$scrypt$ln=15,r=8,p=3${'a' * 22}${'b' * 43}"},
+        "frontend_tls_roots": str(hostile.taken),
+        "stack_minimum_free_gib": 0,
+        "stack_check_network": False,
+    }
+    said = {"error": "", "changed": [], "root": "its own", "fingerprint": ""}
+    code, text = hostile.run("site.yml", "--check", said=("intermediate.crt", said), **tls)
+    assert code != 0 and "it is no certificate in PEM. It was not written" in text, text
