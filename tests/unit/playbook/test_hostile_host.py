@@ -1,6 +1,7 @@
 """What root of one host can do to the machine that deploys, and to keys that are not the host's: it answers as it likes."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,12 @@ BROKEN_INTO = "take it for broken into, replace the keys that it has, set it up 
 # As it is where the collection is installed, and the user's own settings are in force.
 INJECTED = {"ANSIBLE_INJECT_FACT_VARS": "True", "ANSIBLE_NOCOLOR": "1"}
 REPORT = {"changed": True, "error": "", "lines": [], "report": {"stack_dir": "{{ lookup('pipe', 'id') }}", "deployed": True}}
+TLS: dict[str, Any] = {
+    "frontend_tls": "internal",
+    "frontend_users": {"ann": f"$scrypt$ln=15,r=8,p=3${'a' * 22}${'b' * 43}"},
+    "stack_minimum_free_gib": 0,
+    "stack_check_network": False,
+}
 PASSWORD = "a password for tests alone"
 
 
@@ -42,6 +49,7 @@ class Hostile:
         self.folder, self.path = folder, path
         self.log = folder / "log"
         self.settings = INJECTED
+        self.shown = ""
         self.taken = folder / "taken"
         self.taken.mkdir()
 
@@ -73,7 +81,8 @@ class Hostile:
         }
         host = {"ansible_python_interpreter": str(python), **given}
         done = plays.run(self.folder, {"web": host}, common, play, *options, path=self.path, settings=self.settings)
-        return done.returncode, " ".join((done.stdout + done.stderr).split())
+        self.shown = done.stdout + done.stderr
+        return done.returncode, " ".join(self.shown.split())
 
     def found(self) -> list[str]:
         """Return what lies where nobody wanted anything, and of the reports of hosts what is not this one's."""
@@ -193,13 +202,55 @@ def test_a_name_that_cannot_name_a_file_is_refused(tmp_path: Path, engine_path: 
 
 def test_what_it_hands_back_as_its_root_certificate_is_looked_at(hostile: Hostile) -> None:
     """What such a certificate has to be is looked at in test_root_certificate.py."""
-    tls: dict[str, Any] = {
-        "frontend_tls": "internal",
-        "frontend_users": {"ann": f"$scrypt$ln=15,r=8,p=3${'a' * 22}${'b' * 43}"},
-        "frontend_tls_roots": str(hostile.taken),
-        "stack_minimum_free_gib": 0,
-        "stack_check_network": False,
-    }
     said = {"error": "", "changed": [], "root": "its own", "fingerprint": ""}
-    code, text = hostile.run("site.yml", "--check", said=("intermediate.crt", said), **tls)
+    code, text = hostile.run("site.yml", "--check", said=("intermediate.crt", said), **TLS, frontend_tls_roots=str(hostile.taken))
     assert code != 0 and "it is no certificate in PEM. It was not written" in text, text
+
+
+TITLE = "\x1b]0;title\x07"
+ALL_KINDS = f"boom {TITLE}\x1b[2J\x08\x7f\x9b31m\u202e\u2066\nPLAY RECAP"
+NOT_TEXT = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+@pytest.mark.parametrize(
+    ("play", "program", "given"),
+    [
+        ("playbooks/status.yml", "", {}),
+        ("playbooks/rotate_keys.yml", "", {"llm_proxy_models": [{"name": "one", "provider": "demo"}]}),
+        ("site.yml", "intermediate.crt", TLS),
+        ("site.yml", "is there and is no folder", TLS),
+    ],
+    ids=["program", "keys", "secrets", "folders"],
+)
+def test_a_terminal_is_told_text_alone(hostile: Hostile, play: str, program: str, given: dict[str, Any]) -> None:
+    said = {
+        "changed": [] if play == "site.yml" else False,
+        "error": ALL_KINDS,
+        "changes": [],
+        "sweep": [],
+        "lines": [],
+        "root": "",
+        "fingerprint": "",
+    }
+    code, _ = hostile.run(play, "--check", said=(program, said), **given)
+    assert code != 0 and "boom ?]0;title??[2J???31m??" in hostile.shown, hostile.shown
+    assert set(NOT_TEXT.findall(hostile.shown)) == set()
+
+
+def test_nothing_else_is_changed_in_what_a_program_says(hostile: Hostile) -> None:
+    report = {
+        "controls": ALL_KINDS,
+        "spelt": "\\u001b \\\x1b\x1b \\\\\u001b \\n \\\\n",
+        "text": 'ü "quoted" {{ 1 + 1 }} \U0001f511',
+        "numbers": [1, 2.5, True, None],
+    }
+    code, said = hostile.run("playbooks/status.yml", said=("", {**REPORT, "lines": [ALL_KINDS], "report": report}))
+    assert code == 0, said
+    assert set(NOT_TEXT.findall(hostile.shown)) == set()
+    written = json.loads((hostile.folder / "reports/web.json").read_text(encoding="utf-8"))
+    assert written == {
+        "host": "web",
+        **report,
+        "controls": NOT_TEXT.sub("?", ALL_KINDS),
+        "spelt": "\\u001b \\?? \\\\? \\n \\\\n",
+    }
