@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import plays
+
 ROOT = Path(__file__).parents[3]
 GIVEN = {
     "__llm_proxy_canary": False,
@@ -85,3 +87,15 @@ def test_behind_a_proxy_what_is_said_to_be_private_is_reached_directly(tmp_path:
     direct = "acl private_to_llm_proxy dstdomain -n house.lan\nalways_direct allow from_llm_proxy private_to_llm_proxy\n"
     assert rendered.index(direct) < rendered.index("never_direct allow all")
     assert rendered.count("always_direct") == 1
+
+
+def test_the_host_is_asked_where_the_providers_names_lead(tmp_path: Path, engine_path: str) -> None:
+    """Without what else is in an address: there might be a key in it."""
+    bases = {"one": "https://llm.example.org/v1", "two": "HTTP://user:password@other.example.org:8443/?key=x", "three": "no address"}
+    given = {
+        "llm_proxy_providers": {name: {"litellm": "openai", "api_base": base} for name, base in bases.items()},
+        "stack_dir": f"{tmp_path}/stack",
+    }
+    done = plays.run(tmp_path, {"here": given}, {}, "site.yml", "--check", "--tags=check", path=engine_path)
+    [asked] = [result["cmd"] for task, _, result in plays.results(done.stdout) if task.endswith("Look at the host in one go")]
+    assert json.loads(asked[2])["upstreams"] == ["llm.example.org", "other.example.org"]
