@@ -69,7 +69,7 @@ SPOILT = {
     "tampered": ("cp $1 $3; printf xxxxxxxx | dd of=$3 bs=1 seek=20000 conv=notrunc status=none", "", "is damaged, truncated", PASSWORD),
     "no backup": ("(printf 0; head --bytes=100000 /dev/urandom) >$3", "", "is damaged, truncated or no backup of ours", PASSWORD),
     # By its first byte, GnuPG takes this for a message that nobody encrypted.
-    "no backup by accident": (r"(printf '\257'; head --bytes=100000 /dev/urandom) >$3", "", "it is not encrypted with the password", PASSWORD),
+    "no message": (r"(printf '\257'; head --bytes=100000 /dev/urandom) >$3", "", "it is not encrypted with the password", PASSWORD),
     "never encrypted": (f"{GPG} --yes --output $3 --store /etc/hostname", "", "it is not encrypted with the password", PASSWORD),
     "another version": (REPACK, 's/"version": 1/"version": 2/', "is a backup of version 2, and version 1 is read here", PASSWORD),
     "a newer OpenCode": (REPACK, 's/"format": ./&"29990101000000_tomorrow", /', "was made by a newer OpenCode", PASSWORD),
