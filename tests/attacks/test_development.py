@@ -49,7 +49,8 @@ def test_no_page_may_call_the_debug_port(stack: Stack) -> None:
 @control("no-key-elsewhere", "key-mount")
 def test_the_development_server_hands_out_the_source_alone(stack: Stack) -> None:
     """Asks Vite for files of the container's, and to start a program."""
-    files = ["@fs/run/secrets/backend/password", "@fs/proc/self/environ", "@fs/etc/passwd?import&raw", "//@fs/etc/passwd", "@FS/etc/passwd"]
+    files = ["@fs/run/secrets/backend/password", "@fs/proc/self/environ", "@fs/etc/passwd?import&raw", "@FS/etc/passwd"]
     paths = [*files, "__open-in-editor?file=/app/source/package.json", "dev-sw.js"]
     assert stack.statuses([["--path-as-is", page(stack, path)] for path in paths]) == ["404"] * len(paths)
+    assert stack.statuses([["--path-as-is", page(stack, path)] for path in ("//@fs/etc/passwd", "x/..%2f@fs/etc/passwd")]) == ["400"] * 2
     assert stack.statuses([[page(stack, "@vite/client")]]) == ["200"]

@@ -3,12 +3,13 @@
 import ipaddress
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import permutations
 
 import bed as world
 import pytest
 from bed import Internet, Neighbour, Server
-from stack import LISTENS, PORTS, SERVICES, Stack
+from stack import LISTENS, PORTS, SERVICES, Stack, soon
 from suite import bed, control, thorough
 
 # Who may call whom, and at which port.
@@ -104,7 +105,7 @@ def test_each_link_of_the_chain_reaches_the_next(stack: Stack) -> None:
     for (source, target), port in relations(stack).items():
         # Where two share a second network, as gateway and frontend do for the debug port, the plain name leads to either.
         name = "frontend-web" if target == "frontend" else target
-        assert stack.answered(source, [(name, port)]), f"{source} to {target}"
+        assert soon(partial(stack.answered, source, [(name, port)])), f"{source} to {target}"
 
 
 @control("relations")
@@ -133,10 +134,15 @@ def test_it_reaches_no_service_but_those_it_calls(stack: Stack, source: str) -> 
     answers = {ask: answer for ask, answer in stack.answers(source, targets).items() if answer}
     if source not in SHUT_IN:
         # These have a way out, where some networks answer to any address at all: who was reached is told by the answer.
-        own = {target: stack.answers(target, [LISTENS[target]])[LISTENS[target]] for target in set(targets.values())}
+        own = {target: soon(partial(answer, stack, target)) for target in set(targets.values())}
         assert all(own.values())
         answers = {ask: answer for ask, answer in answers.items() if without_date(answer) == without_date(own[targets[ask]])}
     assert answers == {}
+
+
+def answer(stack: Stack, service: str) -> str:
+    """Return the head of a service's answer to itself."""
+    return stack.answers(service, [LISTENS[service]])[LISTENS[service]]
 
 
 def without_date(head: str) -> list[str]:
