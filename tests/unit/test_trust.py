@@ -84,6 +84,20 @@ def test_the_inventory_says_which_keys_are_sent() -> None:
     assert looks(tasks[sent - 1])
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_the_inventory_says_which_secrets_are_sent(path: Path) -> None:
+    """A password of an earlier answer's choice might be another server's."""
+    # Checks come behind the survey, and each program behind a look, or first in its play.
+    looked, wrong = path.stem in ("check", "program"), []
+    for task in flat(read(path)):
+        if looks(task):
+            looked = True
+        elif not QUIET & set(task) and "delegate_to" not in task:
+            wrong += [task["name"]] if "no_log" in task and not looked else []
+            looked = False
+    assert wrong == []
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_what_is_known_of_a_host_is_kept_in_mind_before_it_is_asked(path: Path) -> None:
     for play in read(path):
