@@ -201,6 +201,12 @@ SAID = {
     "Link": "<http://evil.example/>; rel=preconnect",
     "Alt-Svc": "said",
     "Service-Worker-Allowed": "/",
+    "Content-Security-Policy-Report-Only": "default-src 'none'; report-uri http://evil.example/",
+    "WWW-Authenticate": "Basic",
+    "Set-Login": "logged-out",
+    "Expect-CT": "said",
+    "Accept-CH": "said",
+    "Speculation-Rules": "said",
 }
 ANSWER = f"Response.json([...asked.headers], {{headers: {json.dumps(SAID)}}})"
 ECHO = f"Bun.serve({{hostname: 'frontend-web', port: 3000, fetch: asked => {ANSWER}}})"

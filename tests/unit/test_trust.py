@@ -98,6 +98,18 @@ def test_the_inventory_says_which_secrets_are_sent(path: Path) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("name", ["backup", "restore"])
+def test_the_inventory_says_which_password_a_program_is_told(name: str) -> None:
+    looked, wrong = True, []
+    for task in flat(read(ROOT / f"roles/stack/tasks/{name}.yml")):
+        wrong += [task["name"]] if included(task) == "program" and not looked else []
+        if looks(task):
+            looked = True
+        elif not QUIET & set(task) and "delegate_to" not in task and included(task) not in ("variables", "vault"):
+            looked = False
+    assert wrong == []
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_what_is_known_of_a_host_is_kept_in_mind_before_it_is_asked(path: Path) -> None:
     for play in read(path):

@@ -93,6 +93,7 @@ STRANGE: dict[str, Callable[[], str]] = {
     "deep": lambda: changed("pathlen:1", "pathlen:7"),
     "without a depth": lambda: changed("CA:TRUE, pathlen:1", "CA:TRUE"),
     "other use": lambda: changed("keyCertSign, cRLSign", "keyCertSign, cRLSign, digitalSignature"),
+    "signs code": lambda: changed("keyCertSign, cRLSign", "keyCertSign, cRLSign\nextendedKeyUsage = codeSigning"),
     "title": lambda: authority(title="Internet Security Research Group"),
     "two": lambda: authority() + changed("nameConstraints = critical, {names}\n", ""),
     "two, the other first": lambda: changed("nameConstraints = critical, {names}\n", "") + authority(),

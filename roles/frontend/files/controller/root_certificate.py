@@ -26,6 +26,9 @@ TITLE = re.compile(r"ocweb on [A-Za-z0-9._-]{0,40} \(root\)")
 LARGEST = 2**16
 NONE_OF_THESE = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
 USAGE = x509.KeyUsage(**dict.fromkeys(NONE_OF_THESE, False), key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False)
+EXTENSIONS = {
+    one.oid for one in (x509.BasicConstraints, x509.KeyUsage, x509.NameConstraints, x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier)
+}
 FEARED = (
     "frontend_tls: what the host hands back is not the root certificate of an authority that is made for it: {why}. It was not written, "
     "since browsers that had it might trust the host beyond its own names. Take the host for broken into."
@@ -58,6 +61,8 @@ def names_of(certificate: str) -> set[str]:
         raise ValueError("it is for more than signing certificates")
     if limits is None or not limits.critical or limits.value.excluded_subtrees is not None or not limits.value.permitted_subtrees:
         raise ValueError("it is not limited to names")
+    if strange := set(found) - EXTENSIONS:
+        raise ValueError(f"it has an extension that it has no use for ({', '.join(sorted(one.dotted_string for one in strange))})")
     return {name_of(one) for one in limits.value.permitted_subtrees}
 
 
