@@ -13,7 +13,7 @@ SERVICE = "https://identity.example.lan"
 
 def test_who_is_not_known_is_sent_to_the_service_whatever_they_say_of_themselves() -> None:
     for said in ({}, VOUCHED, {"Cookie": "mod_auth_openidc_session=ann"}):
-        status, headers, _ = ask("GET", "/", {"Sec-Fetch-Mode": "navigate", **said})
+        status, headers, _ = ask("GET", "/", {"Accept": "text/html", **said})
         assert (status, headers["Location"].split("?")[0]) == (302, f"{SERVICE}/oauth/authorize")
 
 
@@ -23,9 +23,12 @@ def test_a_person_logs_in_at_the_service_and_works(page: Page, complaints: list[
     page.locator("[name=login]").fill("ann")
     page.keyboard.press("Enter")
     page.locator("[name=password]").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    accept = page.get_by_role("button", name="Accept")
+    accept.wait_for()
     # What belongs to the service's own pages.
     complaints.clear()
-    page.keyboard.press("Enter")
+    accept.click()
     page.get_by_role("button", name="Agent: build").wait_for()
     assert urlsplit(page.url)[:2] == urlsplit(URL)[:2]
     OcWebPage(page).works()
