@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import closed_files
 import plays
 
 # Runs modules as Python does, and lets the answers of those whose text has a word hold more than theirs.
@@ -205,6 +206,18 @@ def test_what_it_hands_back_as_its_root_certificate_is_looked_at(hostile: Hostil
     said = {"error": "", "changed": [], "root": "its own", "fingerprint": ""}
     code, text = hostile.run("site.yml", "--check", said=("intermediate.crt", said), **TLS, frontend_tls_roots=str(hostile.taken))
     assert code != 0 and "it is no certificate in PEM. It was not written" in text, text
+
+
+def test_a_root_certificate_that_is_another_than_before_is_spoken_of(hostile: Hostile) -> None:
+    """Before anything else can end the run, which a host might see to."""
+    before, after = (
+        closed_files.made({"names": ["localhost", "127.0.0.1"], "title": "ocweb on web"})["root.crt"].decode() for _ in range(2)
+    )
+    (hostile.taken / "web").mkdir()
+    (hostile.taken / "web/root.crt").write_text(before, encoding="utf-8")
+    said = {"error": "", "changed": [], "root": after, "fingerprint": ""}
+    _, text = hostile.run("site.yml", "--check", said=("intermediate.crt", said), **TLS, frontend_tls_roots=str(hostile.taken))
+    assert "root.crt is another than before, for the same names." in text, text
 
 
 TITLE = "\x1b]0;title\x07"
