@@ -1,5 +1,6 @@
 """What happens to a running stack: services that die, files and networks changed by hand, a disk that is full, an engine that restarts."""
 
+import re
 from pathlib import Path
 
 from faulty import DIR, SERVER, SERVICES, Run, Stack, changes, deploy, disturbed, healthy, serves
@@ -19,31 +20,48 @@ def test_services_that_die_come_back(stack: Stack, session: str) -> None:
     assert serves(stack)
 
 
+# What is changed, what is so once it is as before, and how a dry run's plan names it.
 BY_HAND = {
-    "a file": (f"echo '# mine' >>{DIR}/gateway/config/Caddyfile", f"! grep -q mine {DIR}/gateway/config/Caddyfile"),
-    "a mode": (f"chmod 755 {DIR}/llm-proxy/keys", f"[ $(stat -c %a {DIR}/llm-proxy/keys) = 700 ]"),
-    "a description": (f"sed -i 's/cap_drop: .*/cap_drop: []/' {DIR}/compose.yml", f"grep -q 'cap_drop: .ALL' {DIR}/compose.yml"),
-    "a container that was removed": ("docker rm --force ocweb-frontend-1", "docker inspect ocweb-frontend-1"),
+    "a file": (
+        f"echo '# mine' >>{DIR}/gateway/config/Caddyfile",
+        f"! grep -q mine {DIR}/gateway/config/Caddyfile",
+        "file gateway/config/Caddyfile",
+    ),
+    "a mode": (f"chmod 755 {DIR}/llm-proxy/keys", f"[ $(stat -c %a {DIR}/llm-proxy/keys) = 700 ]", "folder llm-proxy/keys"),
+    "a description": (
+        f"sed -i 's/cap_drop: .*/cap_drop: []/' {DIR}/compose.yml",
+        f"grep -q 'cap_drop: .ALL' {DIR}/compose.yml",
+        "file compose.yml",
+    ),
+    "a container that was removed": ("docker rm --force ocweb-frontend-1", "docker inspect ocweb-frontend-1", "container frontend"),
     "a container's limit": (
         "docker update --memory 2g --memory-swap 2g ocweb-backend-1",
         "docker inspect -f '{{.HostConfig.Memory}}' ocweb-backend-1 | grep -v '^2147483648$'",
+        "container backend [(][^)]*changed by hand",
     ),
     "a container's network": (
         "docker network connect ocweb_edge ocweb-llm-proxy-1",
         "! docker inspect -f '{{.NetworkSettings.Networks}}' ocweb-llm-proxy-1 | grep ocweb_edge",
+        "container llm-proxy [(][^)]*changed by hand",
     ),
-    "a container that was stopped": ("docker stop ocweb-gateway-1", "docker inspect -f '{{.State.Running}}' ocweb-gateway-1 | grep true"),
+    "a container that was stopped": (
+        "docker stop ocweb-gateway-1",
+        "docker inspect -f '{{.State.Running}}' ocweb-gateway-1 | grep true",
+        "container gateway",
+    ),
 }
 
 
-def test_what_was_changed_by_hand_is_as_before_after_a_deploy(stack: Stack) -> None:
+def test_what_was_changed_by_hand_is_in_the_plan_and_as_before_after_a_deploy(stack: Stack) -> None:
     assert deploy({}).returncode == 0
-    for change, again in BY_HAND.values():
+    for change, again, _ in BY_HAND.values():
         SERVER.output(change, timeout=120)
         assert SERVER.run(again).returncode
+    planned = " ".join(deploy({}, "--check").stdout.split())
     mended = deploy({})
     assert mended.returncode == 0, mended.stdout
-    for what, (_, again) in BY_HAND.items():
+    for what, (_, again, named) in BY_HAND.items():
+        assert re.search(f"would (write|change|start|restart) {named}", planned), (what, planned)
         assert SERVER.run(again).returncode == 0, what
     assert "changed=0 " in deploy({}).stdout
     assert serves(stack)

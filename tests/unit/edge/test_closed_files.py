@@ -48,14 +48,16 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
 def test_files_are_put_once_for_their_owner_alone(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_text("a key", encoding="utf-8")
     files = {**FILES, "key.pem": {"path": str(tmp_path / "key.pem")}}
-    assert place(folder, files)["changed"] == ["users.json", "key.pem"]
+    put = place(folder, files)
+    assert (put["changed"], put["gone"]) == (["users.json", "key.pem"], [])
     assert contents(folder) == {"users.json": (b"{}", 0o400), "key.pem": (b"a key", 0o400)}
     assert place(folder, files)["changed"] == []
 
 
 def test_what_is_no_longer_wanted_goes(folder: Path) -> None:
     place(folder, names=NAMES)
-    assert sorted(place(folder, {})["changed"]) == sorted(["users.json", *authority(NAMES)])
+    went = place(folder, {})
+    assert sorted(went["changed"]) == sorted(went["gone"]) == sorted(["users.json", *authority(NAMES)])
     assert list(folder.iterdir()) == []
 
 

@@ -22,12 +22,22 @@ NOTHING: dict[str, Any] = {
     "described": DEPLOYED,
     "images": [],
     "packages": [],
+    "engine": "running",
     "running": ["backend", "gateway"],
     "by_hand": [],
     "wrong_networks": [],
     "keys": [],
     "secret": False,
+    "stack_dir": "/srv/ocweb",
+    "folders": [],
+    "folders_there": ["/srv/ocweb/llm-proxy/keys"],
+    "files": [],
+    "secrets": [],
+    "closed": [],
+    "decoy": "",
+    "not_kept": False,
 }
+CLOSED = {"folder": "/srv/ocweb/gateway/secrets", "changed": ["users.json", "proxy.sha256"], "gone": ["proxy.sha256"]}
 
 
 def lines(**other: object) -> list[str]:
@@ -80,9 +90,22 @@ RESTART = "would restart container"
             {"wrong_networks": ["ocweb_app"]},
             ["would change network app", f"{RESTART} backend (other networks)", f"{RESTART} gateway (other networks)"],
         ),
+        (
+            {"folders": ["/srv/ocweb/llm-proxy/keys", "/srv/ocweb/gateway/state", "/srv/workspace"]},
+            ["would appear folder gateway/state", "would appear folder /srv/workspace", "would change folder llm-proxy/keys"],
+        ),
+        ({"files": ["/srv/ocweb/gateway/config/Caddyfile"]}, ["would write file gateway/config/Caddyfile"]),
+        ({"secrets": ["/srv/ocweb/llm-proxy/secrets/master_key"]}, ["would write secret llm-proxy/secrets/master_key"]),
+        ({"closed": [CLOSED]}, ["would write secret gateway/secrets/users.json", "would go secret gateway/secrets/proxy.sha256"]),
+        ({"decoy": "go"}, ["would go decoy of a key"]),
+        ({"not_kept": True}, ["would write copy of this deploy, to come back to"]),
+        ({"engine": "stopped"}, ["would start engine docker"]),
         ({"keys": KEYS}, ["would appear key gemini cc", "would change key openai aa -> bb", "would go key anthropic dd"]),
     ],
-    ids=["a service", "a stopped one", "one changed by hand", "a secret", "a network", "keys"],
+    ids=[
+        *("a service", "a stopped one", "one changed by hand", "another password", "a network", "folders", "a file", "a secret"),
+        *("what one service reads", "the decoy", "a deploy that was cut off", "a stopped engine", "keys"),
+    ],
 )
 def test_what_would_change_is_named(other: dict[str, Any], wanted: list[str]) -> None:
     assert lines(**other) == wanted

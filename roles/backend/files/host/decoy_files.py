@@ -113,7 +113,9 @@ def put(path: Path, text: str, whose: Belongs, check: bool) -> bool:
 
 
 def put_home(home: dict[str, Any], text: str, check: bool) -> bool:
-    """Make the decoy itself be as it is to be, and tell whether it was otherwise."""
+    """Make the decoy itself be as it is to be, and tell whether it was otherwise. A dry run may be of a home that is yet to be made."""
+    if check and not os.path.lexists(home["path"]):
+        return bool(text)
     with folder(home, make=bool(text) and not check) as there:
         if there is None:
             return bool(text)

@@ -9,7 +9,7 @@ Called as ``python3 -c THIS`` with one JSON object on standard input:
 An authority is made once: a root whose key exists only while it signs the intermediate that the gateway signs with. Both are constrained
 to the names, so that a stolen key is good for nothing else where the root is trusted.
 
-Prints {"error": why not all of it was done, or "", "changed": names, "root": the root's PEM or "",
+Prints {"error": why not all of it was done, or "", "changed": names, "gone": those of them that went, "root": the root's PEM or "",
 "fingerprint": of all that the service has to be started anew for}.
 """
 
@@ -155,6 +155,7 @@ def placed(question: dict[str, Any], done: list[str]) -> dict[str, Any]:
     seen = b"\n".join(hashlib.sha256(name.encode() + data).digest() for name, data in read_once)
     return {
         "changed": changed + gone,
+        "gone": gone,
         "root": next((data.decode() for name, data in files.items() if name.endswith("/root.crt")), ""),
         "fingerprint": hashlib.sha256(seen).hexdigest()[:12],
     }

@@ -32,6 +32,24 @@ def parts(model: Model) -> dict[str, list[str]]:
     }
 
 
+def placed(question: Model) -> list[tuple[str, str, list[str]]]:
+    """Return what the stack's folder would hold otherwise, by its names there: contents may be secret."""
+    inside = f"{question['stack_dir']}/"
+    there, closed = question["folders_there"], question["closed"]
+    gone = [f"{one['folder']}/{name}" for one in closed for name in one["gone"]]
+    changed = [f"{one['folder']}/{name}" for one in closed for name in one["changed"] if name not in one["gone"]]
+    rows = [
+        ("would appear", "folder", [one for one in question["folders"] if one not in there]),
+        ("would change", "folder", [one for one in question["folders"] if one in there]),
+        ("would write", "file", sorted(question["files"])),
+        ("would write", "secret", [*question["secrets"], *changed]),
+        ("would go", "secret", gone),
+        (f"would {question['decoy']}", "decoy", ["of a key"] if question["decoy"] else []),
+        ("would write", "copy", ["of this deploy, to come back to"] if question["not_kept"] else []),
+    ]
+    return [(what, kind, [one.removeprefix(inside) for one in several]) for what, kind, several in rows]
+
+
 def reasons(before: Model, after: Model) -> list[str]:
     """Return in words what differs in a service's description."""
     return sorted({WORDS.get(part, part) for part in {*before, *after} if before.get(part) != after.get(part)})
@@ -52,7 +70,9 @@ def plan(question: Model) -> list[str]:
     keys = question["keys"]
     found = [
         ("would appear", "engine", question["packages"]),
+        ("would start", "engine", ["docker"] if question["engine"] == "stopped" else []),
         ("would appear", "image", question["images"]),
+        *placed(question),
         *(("would appear", kind, [one for one in wanted[kind] if one not in there[kind]]) for kind in wanted),
         ("would appear", "key", [f"{one['key']} {one['now']}" for one in keys if one["now"] and not one["before"]]),
         ("would change", "key", [f"{one['key']} {one['before']} -> {one['now']}" for one in keys if one["now"] and one["before"]]),
@@ -68,8 +88,12 @@ def plan(question: Model) -> list[str]:
 def answer(question: Model) -> Model:
     """Compare ``deployed`` with ``described``, the Compose files as objects, the first {} where there is none.
 
-    Besides: ``images`` that would be built, ``packages`` of an engine, services that are ``running``, those that were changed ``by_hand``,
-    ``wrong_networks`` of ``project``, changes of ``keys`` ({key, before, now}: fingerprints), and whether a ``secret`` is new.
+    Besides: ``images`` that would be built, ``packages`` of an engine, the ``engine``'s state as survey.py names it, services that are
+    ``running``, those that were changed ``by_hand``, ``wrong_networks`` of ``project``, changes of ``keys`` ({key, before, now}:
+    fingerprints), and whether a ``secret`` is new that services start anew for. By their paths: ``folders`` that would be made or given
+    away, of which some are in ``folders_there``, ``files`` and ``secrets`` that would be written, and what would change and go in
+    folders that one service alone reads (``closed``: {folder, changed, gone} each, ``gone`` being among ``changed``). What the ``decoy``
+    would do ("write", "go", or ""), and whether the deploy that is there is ``not_kept`` to come back to.
     """
     return {"changed": False, "lines": plan(question) or ["Nothing would change."]}
 
