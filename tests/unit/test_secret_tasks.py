@@ -53,7 +53,9 @@ def test_it_is_not_shown(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(GIVEN))
 def test_it_goes_by_pipelining(name: str) -> None:
     assert "stdin" in TASKS[name]["ansible.builtin.command"]
+    # Of the two, the second is the one that counts for SSH where both are set.
     assert TASKS[name]["vars"]["ansible_pipelining"] is True
+    assert TASKS[name]["vars"]["ansible_ssh_pipelining"] is True
 
 
 @pytest.mark.parametrize("name", sorted(GIVEN | FOLDERS))

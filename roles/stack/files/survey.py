@@ -512,6 +512,18 @@ def revoked_keys(records: str) -> dict[str, dict[str, str]]:
         return {}
 
 
+def by_file() -> bool:
+    """Tell whether Ansible put what it runs into a file here, with what it hands to it, although it was asked not to (pipelining).
+
+    It does so where it becomes root by `su` and the like, and where it asks for a terminal: lib/ansible/plugins/connection, become.
+    """
+    try:
+        with open(f"/proc/{os.getppid()}/cmdline", "rb") as file:
+            return b"AnsiballZ_" in file.read()
+    except OSError:
+        return False
+
+
 def paths(root: str) -> list[dict[str, Any]]:
     """Describe the services' folders as their roles do, so that only those that differ cost a task."""
     found = []
@@ -600,6 +612,7 @@ def main() -> None:
     host = system()
     root = host["uid"] == 0
     host["stack_dir"] = question["stack_dir"]
+    host["by_file"] = by_file()
     host["misspelt"] = misspelt(question["given"], question["known"])
     if host["stack_dir"] == "auto":
         host["stack_dir"] = "/opt/ocweb" if root else os.path.join(host["home"], ".local/share/ocweb")

@@ -120,3 +120,23 @@ def test_nothing_switches_the_masking_off() -> None:
     # Tasks, and the types of arguments.
     assert sum(map(len, found.values())) > 5
     assert {path: said for path, said in found.items() if any(value is not True for value in said)} == {}
+
+
+def test_keys_go_to_no_host_where_ansible_would_write_them_into_a_file(engine_path: str, tmp_path: Path) -> None:
+    """Where root is become by `su`, Ansible leaves pipelining out, and says nothing of it."""
+    su = tmp_path / "su"
+    su.write_text('#!/bin/sh\nexec sh -c "$3"\n', encoding="utf-8")
+    su.chmod(0o755)
+    become = {"ansible_become": True, "ansible_become_method": "su", "ansible_become_exe": str(su)}
+    own = {"stack_dir": "/opt/no-such-host", "stack_minimum_free_gib": 0, "frontend_port": 29990, **become}
+    done = plays.run(tmp_path, {"one": own}, {}, "site.yml", "--check", path=engine_path)
+    [message] = plays.errors(done.stdout, {"one": own})["one"]
+    assert message.startswith("ansible_become_method: Ansible writes what it hands to this host into files there")
+
+
+@pytest.mark.parametrize("play", ["rotate_keys", "backup", "status"])
+@pytest.mark.parametrize("switch", HOPELESS)
+def test_nor_does_any_other_play_with_what_would_tell_them(play: str, switch: str, engine_path: str, tmp_path: Path) -> None:
+    settings = {**plays.JSON, switch: HOPELESS[switch]}
+    done = plays.run(tmp_path, {"one": {"stack_dir": str(tmp_path)}}, {}, f"playbooks/{play}.yml", path=engine_path, settings=settings)
+    assert f"{switch}: with it, Ansible " in done.stdout and "Work on the host" not in done.stdout
