@@ -69,6 +69,11 @@ CONTROLS = tuple(
         ("pids-limit", "Processes are limited", "a fork bomb in the agent would take the others down"),
         ("cpu-limit", "Processors are limited", "a busy agent would starve the others"),
         ("no-socket", "No runtime socket is mounted", "the agent could command the engine"),
+        (
+            "closed-home",
+            "Other accounts of the server have no way into the agent's home",
+            "a set-uid program that the agent leaves there would make them its user",
+        ),
         ("mounts", "Read-only mounts stay read-only", "the agent could change its own configuration or your keys"),
         # Workspace
         ("managed-config", "A workspace cannot re-point the models", "a repository could send what you write to a stranger"),

@@ -128,6 +128,14 @@ def others_answer(stack: Stack) -> bool:
     return stack.answers("llm-proxy", [proxy])[proxy].startswith("HTTP/") and stack.from_server("http://localhost:3000/") == "200"
 
 
+@control("memory-limit")
+def test_what_the_agent_starts_goes_first_where_the_server_runs_out_of_memory(stack: Stack) -> None:
+    """Many small processes may take all that the server has before they reach their own limit; the kernel then ends one of its choice."""
+    settings = {service: one["HostConfig"] for service, one in stack.containers.items()}
+    assert settings["backend"]["OomScoreAdj"] == 1000
+    assert max(one["OomScoreAdj"] for service, one in settings.items() if service != "backend") == 0
+
+
 @control("memory-limit", "pids-limit")
 @bed
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a hostile repository in the workspace, or whoever reaches the agent's server, gains."""
 
 import json
+import shlex
 import time
 
 import bed as world
@@ -41,6 +42,27 @@ def test_the_configuration_is_the_managed_one(stack: Stack) -> None:
     assert config["provider"]["litellm-proxy"]["options"]["baseURL"] == "http://llm-proxy:4000/v1"
     assert (config["share"], config["autoupdate"]) == ("disabled", False)
     assert stack.inside("backend", "echo x >>/etc/opencode/opencode.json || touch /etc/opencode/x").rc != 0
+
+
+@control("closed-home")
+def test_no_other_account_goes_into_the_agents_home(stack: Stack) -> None:
+    """Looks at the mode of the folder above the agent's home, whose own mode is the agent's to choose."""
+    assert stack.server.check_output(f"stat --format %a {shlex.quote(stack.folder)}/backend") == "700"
+
+
+@control("closed-home")
+@bed
+def test_no_other_account_becomes_the_agents_user_by_what_it_left(stack: Stack) -> None:
+    """Leaves a set-uid shell in the agent's home, open to all, and starts it as an account of the server's that is nobody."""
+    left = "/home/opencode/left"
+    try:
+        assert stack.inside("backend", f"cp /bin/bash {left} && chmod 4755 {left} && chmod 755 /home/opencode").rc == 0
+        there = f"{stack.folder}/backend/home/left"
+        assert stack.server.check_output(f"stat --format %a {there}") == "4755"
+        tried = stack.server.run(f"setpriv --reuid=65534 --regid=65534 --clear-groups {there} -p -c 'echo I am $EUID'")
+        assert tried.stdout == "" and "Permission denied" in tried.stderr
+    finally:
+        stack.inside("backend", f"rm -f {left}; chmod 700 /home/opencode")
 
 
 @control("managed-config", "key-mount")

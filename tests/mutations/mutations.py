@@ -222,6 +222,14 @@ MUTATIONS = (
         server=("chown --reference=backend/home backend/secrets", "chown --reference=backend backend/secrets"),
     ),
     Mutation(
+        *(
+            "closed-home",
+            "everyone may go through the agent's folder",
+            "test_workspace.py::test_no_other_account_becomes_the_agents_user_by_what_it_left",
+        ),
+        server=("chmod 755 backend", "chmod 700 backend"),
+    ),
+    Mutation(
         *("key-mount", "the agent mounts the keys", "test_secrets.py::test_only_the_proxy_mounts_the_keys", "backend"),
         {"volumes": ["./llm-proxy/keys:/run/secrets/providers:ro"]},
     ),
@@ -271,6 +279,13 @@ MUTATIONS = (
     ),
     Mutation(
         "memory-limit", "the gateway's memory has no limit", LIMITS, "gateway", {"mem_limit": RESET, "memswap_limit": RESET}, only="gateway"
+    ),
+    Mutation(
+        "memory-limit",
+        "the agent is as dear to the kernel as the others",
+        "test_privilege.py::test_what_the_agent_starts_goes_first_where_the_server_runs_out_of_memory",
+        "backend",
+        {"oom_score_adj": RESET},
     ),
     Mutation("pids-limit", "the gateway's processes have no limit", LIMITS, "gateway", {"pids_limit": RESET}, only="gateway"),
     Mutation("cpu-limit", "the gateway's processors have no limit", LIMITS, "gateway", {"cpus": RESET}, only="gateway"),

@@ -527,7 +527,7 @@ def by_file() -> bool:
 def paths(root: str) -> list[dict[str, Any]]:
     """Describe the services' folders as their roles do, so that only those that differ cost a task."""
     found = []
-    for path in sorted(glob.glob(os.path.join(glob.escape(root), "*/*/"))):
+    for path in sorted(path for pattern in ("*/", "*/*/") for path in glob.glob(os.path.join(glob.escape(root), pattern))):
         with contextlib.suppress(OSError):
             status = os.stat(path)
             mode = f"{stat.S_IMODE(status.st_mode):04o}"

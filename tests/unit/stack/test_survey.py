@@ -261,11 +261,15 @@ def test_the_services_folders_are_described_as_the_roles_describe_theirs(tmp_pat
     secrets = tmp_path / "llm-proxy/secrets"
     secrets.mkdir(parents=True)
     secrets.chmod(0o750)
+    secrets.parent.chmod(0o700)
     (tmp_path / "compose.yml").touch()
     (tmp_path / "llm-proxy/a-file").touch()
     (secrets / "too-deep").mkdir()
     mine = {"owner": os.geteuid(), "group": os.getegid()}
-    assert survey.paths(str(tmp_path)) == [{"path": str(secrets), "mode": "0750", **mine}]
+    assert survey.paths(str(tmp_path)) == [
+        {"path": str(secrets.parent), "mode": "0700", **mine},
+        {"path": str(secrets), "mode": "0750", **mine},
+    ]
 
 
 def test_what_is_written_is_told_as_sha256sum_would_where_its_mode_is_right(tmp_path: Path) -> None:
