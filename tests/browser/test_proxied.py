@@ -1,4 +1,4 @@
-"""A person on the LAN who comes by way of a proxy with a login of its own."""
+"""A person on the LAN who comes by way of a Caddy that asks a service beside it who people are: the sample of docs/edge.md."""
 
 from base64 import b64encode
 from urllib.parse import quote
