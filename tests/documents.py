@@ -1,6 +1,9 @@
 """The examples in the documents: README.md, and docs/."""
 
+import os
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +27,28 @@ def commands(*documents: str) -> list[str]:
     return list(dict.fromkeys(re.sub(r"\s+# .*", "", line) for line in lines))
 
 
+def spans() -> list[tuple[str, str]]:
+    """Return what stands in backticks outside of the fenced blocks, each with the name of its document."""
+    found = []
+    for document in DOCUMENTS:
+        text = re.sub(r"^( *)```.*?^ *```$", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
+        found += [(document.stem, span) for span in re.findall(r"`([^`]+)`", text)]
+    return list(dict.fromkeys(found))
+
+
+def span(document: str, start: str) -> str:
+    """Return the one span of a document that begins so."""
+    [found] = [text for name, text in spans() if name == document and text.startswith(start)]
+    return found
+
+
+def made(*words: str) -> list[str]:
+    """Return the words of the last command that `make` would run."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"}
+    done = subprocess.run(["make", "--dry-run", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    return shlex.split(done.stdout.splitlines()[-1])
+
+
 # The pages whose commands molecule/lifecycle/tests/test_documents.py runs as they are written down.
 LIVED = ("README", "first-server", "server", "models", "upgrade", "backup", "troubleshooting", "verify", "security", "edge", "removal")
 # How those begin that no page's test runs, and where the same is done, if by other means: a file, and words in it.
@@ -32,9 +57,8 @@ ELSEWHERE = {
     # Keys are asked for by a program that wants a terminal.
     "make keys": ("tests/unit/docs/test_keys_document.py", "make keys"),
     "cp -r ": ("molecule/lifecycle/tests/test_documents.py", 'startswith("cp -r ")'),
-    "cp -i ": ("tests/unit/playbook/test_pins.py", "files/pins.yml"),
-    # What a person does by hand, Ansible does there.
-    "ssh ": ("molecule/remote/inventory/hosts.yml", "ansible_ssh_host"),
+    "cp -i ": ("tests/unit/docs/test_keys_document.py", '"cp -i "'),
+    "ssh ": ("molecule/remote/tests/test_first_server.py", 'commands("first-server")'),
     "make deploy INVENTORY=inventories/mine ARGS=--become": (
         "molecule/remote/inventory/group_vars/servers/bed.yml",
         "ansible_become: true",

@@ -1,17 +1,23 @@
 """The documents' examples work: variables pass the roles' own checks, and commands are commands that there are."""
 
+import json
 import os
 import re
 import shlex
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible.cli.playbook import PlaybookCLI
+from ansible.parsing.splitter import parse_kv
 
+import passwords
 import plays
-from documents import DOCUMENTS, ELSEWHERE, LIVED, ROOT, blocks, commands
+import vault_keys
+from documents import DOCUMENTS, ELSEWHERE, LIVED, ROOT, blocks, commands, made, span, spans
 
 VERSION = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["version"]
 # What a reader's vault would hold.
@@ -59,31 +65,129 @@ def test_an_example_of_variables_is_accepted(outcome: dict[str, str], example: s
 
 
 # A line of a crontab is five fields and a command, which begins in the checkout and may be hushed.
-CRON = [(name, re.sub(r"^(\S+ ){5}cd /\S+ && (chronic )?", "", text, flags=re.M)) for name, text in blocks("cron")]
+CRON = [(name, re.sub(r"^\d+ \d+( \*){3} cd /\S+ && (chronic )?", "", text, flags=re.M)) for name, text in blocks("cron")]
+# Outside of the blocks, what begins so is a command or a part of one.
+INLINE = [
+    (f"{name}: {text}", text)
+    for name, text in spans()
+    if re.match(r"make\b|(sudo|docker|ansible-playbook|python3|-e|--forks) |ARGS=-", text)
+]
+SERVICES = {"gateway", "frontend", "backend", "llm-proxy", "egress", "<service>"}
+# Programs that are not this project's, and words of the shell.
+THEIRS = {"ssh", "mkdir", "cd", "git", "printf", "pass", "secret-tool", "op", "mv", "export", "(umask"}
+SETTABLE = {name for path in ROOT.glob("roles/*/defaults/main.yml") for name in yaml.safe_load(path.read_text(encoding="utf-8"))}
 
 
-# Those of keys.md are run by test_keys_document.py.
-@pytest.mark.parametrize(("example", "text"), [(name, text) for name, text in blocks("sh") if not name.startswith("keys-")] + CRON)
+def see_play(*words: str) -> None:
+    """See that what is said to ansible-playbook are options of its, playbooks that there are, and variables that may be set."""
+    command = PlaybookCLI(["ansible-playbook", *words])
+    command.init_parser()
+    given = command.parser.parse_args(list(words))
+    for playbook in given.args:
+        assert (ROOT / re.sub(r"^ocweb\.stack\.(\w+)$", r"playbooks/\1.yml", playbook)).is_file()
+    for variables in given.extra_vars:
+        if not variables.startswith("@"):
+            assert set(json.loads(variables) if variables.startswith("{") else parse_kv(variables)) <= SETTABLE, variables
+
+
+def see_make(*words: str) -> None:
+    """See that what is said to make are settings of its, and that what it would run is so too."""
+    for setting in words[1:]:
+        assert re.match(r"(INVENTORY=inventories/\w+|ARGS=-\S.+|SOURCE=/\S+)$", setting)
+    program, *rest = made(*(re.sub("^INVENTORY=.*", "INVENTORY=inventories/example", word) for word in words))
+    if program.endswith("/ansible-playbook"):
+        see_play(*rest)
+    elif rest and rest[0].endswith("/vault_keys.py"):
+        vault_keys.options().parse_args(rest[1:])
+
+
+def see(line: str) -> None:
+    """See that a command names what there is."""
+    words = shlex.split(line, comments=True)
+    match words:
+        case ["make", *rest] | ["sudo", "make", *rest]:
+            see_make(*rest)
+        case [setting] if setting.startswith("ARGS="):
+            see_make("deploy", setting)
+        case ["-e" | "--forks", _]:
+            see_play("site.yml", *words)
+        case ["cp", _, path, *_] | ["python3", path, *_]:
+            assert (ROOT / path.removeprefix("/path/to/")).exists()
+        case ["tar" | "sha256sum", *_, name]:
+            assert name.startswith(f"ocweb-bundle-{VERSION}-")
+        case ["cd", name] if name.startswith("ocweb-"):
+            assert name == f"ocweb-{VERSION}"
+        case ["docker", "compose", "exec" | "logs", *rest]:
+            assert SERVICES & set(rest)
+        case ["docker", *rest] | ["sudo", "docker", *rest]:
+            known = ("compose ps", "compose config", "compose down", "compose up", "image prune", "builder prune", "inspect", "login ")
+            assert " ".join(rest).startswith(known)
+        case [program, *rest] if program.endswith("ansible-playbook"):
+            see_play(*rest)
+        case [program, *_] if program.endswith("ansible-vault"):
+            assert program == ".venv/bin/ansible-vault"
+        case [program, *_]:
+            assert program in THEIRS
+
+
+@pytest.mark.parametrize(("example", "text"), [*blocks("sh"), *CRON, *INLINE], ids=lambda value: value.replace("\n", " ")[:60])
 def test_an_example_of_a_command_names_what_there_is(example: str, text: str) -> None:
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
     for line in text.splitlines():
-        words = shlex.split(line, comments=True)
-        if words[0] == "make":
-            assert words[1] in targets
-            for setting in words[2:]:
-                assert re.match(r"(INVENTORY=inventories/\w+|ARGS=--\S.+|SOURCE=/\S+)$", setting)
-        elif words[0] == "cp":
-            assert (ROOT / words[2]).exists()
-        elif words[0] in {"tar", "sha256sum"}:
-            assert words[-1].startswith(f"ocweb-bundle-{VERSION}-")
-        elif words[0] == "cd" and words[1].startswith("ocweb-"):
-            assert words[1] == f"ocweb-{VERSION}"
-        elif words[0].endswith("ansible-playbook"):
-            assert (ROOT / "playbooks" / f"{Path(words[-1]).name.removeprefix('ocweb.stack.').removesuffix('.yml')}.yml").exists()
-        elif words[:3] == ["docker", "compose", "exec"]:
-            assert words[3] in {"gateway", "frontend", "backend", "llm-proxy", "egress"}
-        else:
-            assert words[0] in {"ssh", "mkdir", "cd", "git", "printf"} or words[:3] == ["sudo", "docker", "login"]
+        see(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "make deplay",
+        "make deploy ARGS=--chekc",
+        "make remove ARGS=\"--extra-vars 'stack_remove=ocweb stack_remov_engine=true'\"",
+        "make keys ARGS='--ask-vault-pass --sett vault_backup_password'",
+        "-e lm_proxy_rotate_batch=5",
+        "ansible-playbook -i your-inventory ocweb.stack.bakcup",
+        ".venv/bin/ansible-playbook -i inventories/mine playbooks/revok_keys.yml -e llm_proxy_revoke=openai",
+        ".venv/bin/ansible-playbook -i inventories/mine playbooks/revoke_keys.yml -e llm_proxy_revok=openai",
+        "python3 roles/frontend/files/login/password.py --stdin",
+        "docker compose logs proxy",
+    ],
+)
+def test_a_command_that_names_what_there_is_not_is_found(line: str) -> None:
+    with pytest.raises((AssertionError, SystemExit, subprocess.CalledProcessError)):
+        see(line)
+
+
+def test_a_block_is_of_a_kind_that_tests_know() -> None:
+    """The samples of proxies are run in scenario `remote`, which takes one of each."""
+    kinds = [kind for document in DOCUMENTS for kind in re.findall(r"^ *```(.*)\n", document.read_text(encoding="utf-8"), re.M)]
+    assert set(kinds) == {"", "sh", "yaml", "cron", "caddyfile", "apache"}
+    assert (kinds.count("caddyfile"), kinds.count("apache")) == (1, 1)
+
+
+def test_every_playbook_that_is_named_exists() -> None:
+    for document in DOCUMENTS:
+        named = re.findall(r"\b(?:ocweb\.stack\.|playbooks/)(\w+)", document.read_text(encoding="utf-8"))
+        assert [name for name in named if not (ROOT / f"playbooks/{name}.yml").is_file()] == [], document.name
+
+
+def test_the_tunnels_are_one() -> None:
+    said = [line for _, text in blocks("sh") + spans() for line in text.splitlines() if line.startswith("ssh -")]
+    port = yaml.safe_load((ROOT / "roles/frontend/defaults/main.yml").read_text(encoding="utf-8"))["frontend_port"]
+    assert len(said) == 3
+    assert {line.rpartition(" ")[0] for line in said} == {f"ssh -L {port}:127.0.0.1:{port}"}
+
+
+def test_old_backups_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name, days in {"old.tar.gpg": 32, "new.tar.gpg": 29, "old.txt": 32}.items():
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, time.time() - days * 86400))
+    subprocess.run(shlex.split(span("backup", "find ").replace("/var/backups/ocweb", str(tmp_path))), check=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"new.tar.gpg", "old.txt"}
+
+
+def test_a_script_has_a_password_hashed() -> None:
+    command = shlex.split(span("edge", "python3 "))
+    done = subprocess.run(command, cwd=ROOT, input="correct horse battery\n", capture_output=True, text=True, check=True)
+    assert passwords.fits("correct horse battery", done.stdout.strip())
 
 
 def test_every_command_is_run_or_said_to_be_done_elsewhere() -> None:
@@ -103,11 +207,9 @@ def test_the_table_of_providers_is_the_list_of_providers() -> None:
 
 
 def test_every_variable_that_is_named_exists() -> None:
-    roles = {path.parent.parent.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in ROOT.glob("roles/*/defaults/main.yml")}
-    known = {name for variables in roles.values() for name in variables}
-    pattern = re.compile(rf"\b(?:{'|'.join(roles)})_[a-z_]+\b")
+    roles = "|".join(path.name for path in ROOT.glob("roles/*"))
     for document in DOCUMENTS:
-        assert set(pattern.findall(document.read_text(encoding="utf-8"))) - known == set(), document.name
+        assert set(re.findall(rf"\b(?:{roles})_[a-z_]+\b", document.read_text(encoding="utf-8"))) - SETTABLE == set(), document.name
 
 
 def test_every_link_to_a_file_leads_somewhere() -> None:
