@@ -42,6 +42,12 @@ def span(document: str, start: str) -> str:
     return found
 
 
+def options(playbook: str, variable: str) -> list[str]:
+    """Return what stands behind a playbook in the one command of docs/keys.md that names a variable."""
+    [line] = [line for line in commands("keys") if f" playbooks/{playbook}.yml " in line and f" {variable}=" in line]
+    return shlex.split(line.partition(".yml ")[2])
+
+
 def made(*words: str) -> list[str]:
     """Return the words of the last command that `make` would run."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"}

@@ -16,6 +16,8 @@ from fleet import ALIAS, FIRST, ROOT, SECOND, STACKS, Fleet, Run, environment, f
 from load import FULL, Answers, Load
 from stack import SERVICES
 
+from documents import options, span
+
 ROTATIONS, REQUESTS, RATE = (20, 10_000, 9.0) if FULL else (6, 1_000, 4.0)
 STREAMS = 20
 SOON = 1.0
@@ -178,6 +180,42 @@ def test_a_dry_one_names_the_keys_and_changes_nothing(fleet: Fleet) -> None:
     assert fleet.placed(FIRST) == before
 
 
+# As the page writes them: text, and no list.
+PARTS = {
+    "providers": options("rotate_keys", "llm_proxy_rotate"),
+    "one of several keys": ["-e", span("keys", "llm_proxy_rotate=").replace("openai.team", "house.main")],
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_is_rotated_and_the_rest_stays(fleet: Fleet, part: str) -> None:
+    named = PARTS[part][-1].partition("=")[2].split(",")
+    old = dict(fleet.keys[FIRST])
+    new = fleet.renew(FIRST, *named, "gemini")
+    run = fleet.play("rotate_keys", *PARTS[part])
+    fleet.put(FIRST, {"gemini": old["gemini"]})
+    assert run.code == 0, run.said[-2000:]
+    assert {name: key for name, (key, _) in fleet.placed(FIRST).items()} == {**old, **{name: new[name] for name in named}}
+
+
+def test_a_key_is_put_in_place_untried_if_that_is_said(fleet: Fleet) -> None:
+    new = fleet.renew(FIRST, "gemini")["gemini"]
+    fleet.internet.change(gemini={"down": 503})
+    run = fleet.play("rotate_keys", "-e", "llm_proxy_rotate=gemini", *span("keys", "-e llm_proxy_rotate_force").split())
+    assert run.code == 0, run.said[-2000:]
+    assert fleet.placed(FIRST)["gemini"][0] == new
+
+
+def test_the_proxys_own_key_is_renewed_alone_and_without_a_restart(fleet: Fleet) -> None:
+    secrets = "cd $0 && sha256sum llm-proxy/secrets/master_key backend/secrets/password"
+    running, before = fleet.containers(FIRST), fleet.server.output("sh", "-c", secrets, STACKS[FIRST][1]).splitlines()
+    run = fleet.play("rotate_secrets", *options("rotate_secrets", "stack_rotate_secrets"))
+    assert run.code == 0, run.said[-2000:]
+    after = fleet.server.output("sh", "-c", secrets, STACKS[FIRST][1]).splitlines()
+    assert [old == new for old, new in zip(before, after, strict=True)] == [False, True]
+    assert fleet.containers(FIRST) == running
+
+
 REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "a key that the provider turns down": ({}, 401, "does not accept the new key of gemini (401). Nothing was changed."),
     "a provider that is down": ({"down": "close"}, 200, "could not be tried"),
@@ -266,24 +304,26 @@ def test_a_provider_that_turns_a_key_down_is_asked_with_the_other(fleet: Fleet, 
 
 
 def test_a_revoked_key_is_not_used_and_the_others_are(fleet: Fleet, load: Load) -> None:
-    key = fleet.keys[FIRST]["anthropic"]
+    as_documented = options("revoke_keys", "llm_proxy_revoke")
+    name = as_documented[-1].partition("=")[2]
+    key = fleet.keys[FIRST][name]
     others = fleet.containers(FIRST)
-    run = fleet.play("revoke_keys", llm_proxy_revoke=["anthropic"])
+    run = fleet.play("revoke_keys", *as_documented)
     assert run.code == 0, run.said
     [event] = [one for one in fleet.records(FIRST)["history"] if one["event"] == "revoked" and one["before"] == fingerprint(key)]
     gone = float(fleet.server.output("stat", "--format", "%.9Z", f"{STACKS[FIRST][1]}/llm-proxy/keys"))
-    assert fleet.uses("anthropic")[fingerprint(key)]["last"] < (gone + SOON if FULL else run.end)
-    assert event["key"] == "anthropic"
+    assert fleet.uses(name)[fingerprint(key)]["last"] < (gone + SOON if FULL else run.end)
+    assert event["key"] == name
     failed = load.stop().failed
-    assert [one for one in failed if not one.startswith("anthropic")] == []
+    assert [one for one in failed if not one.startswith(name)] == []
     assert [one for one in failed if "503" in one] != []
     assert fleet.containers(FIRST) == others
     # It is not put back, not even on request; another one is.
-    again = fleet.play("rotate_keys", llm_proxy_rotate=["anthropic"])
+    again = fleet.play("rotate_keys", llm_proxy_rotate=[name])
     assert again.code == 2
     assert "was revoked on this host" in again.said
-    fleet.renew(FIRST, "anthropic")
-    assert fleet.play("rotate_keys", llm_proxy_rotate=["anthropic"]).code == 0
+    fleet.renew(FIRST, name)
+    assert fleet.play("rotate_keys", llm_proxy_rotate=[name]).code == 0
 
 
 def test_a_killed_rotation_leaves_nothing_and_the_next_one_ends_it(fleet: Fleet) -> None:

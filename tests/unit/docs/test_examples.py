@@ -176,6 +176,15 @@ def test_the_tunnels_are_one() -> None:
     assert {line.rpartition(" ")[0] for line in said} == {f"ssh -L {port}:127.0.0.1:{port}"}
 
 
+@pytest.mark.parametrize("batch", [[], span("keys", "-e llm_proxy_rotate_batch").split()])
+def test_a_rotation_takes_as_many_hosts_at_a_time_as_are_said(tmp_path: Path, engine_path: str, batch: list[str]) -> None:
+    """There is no stack, so that the first ones fail, and the others do not begin."""
+    common = {"stack_dir": f"{tmp_path}/{{{{ inventory_hostname }}}}", "llm_proxy_keys": {"openai": "a-key"}}
+    run = plays.run(tmp_path, {"one": {}, "two": {}}, common, "playbooks/rotate_keys.yml", *batch, path=engine_path, settings={})
+    assert run.returncode != 0
+    assert ("fatal: [one]" in run.stdout, "fatal: [two]" in run.stdout) == (True, batch != [])
+
+
 def test_old_backups_are_removed_and_nothing_else(tmp_path: Path) -> None:
     for name, days in {"old.tar.gpg": 32, "new.tar.gpg": 29, "old.txt": 32}.items():
         (tmp_path / name).touch()
