@@ -2,8 +2,11 @@
 
 import json
 import re
+import shlex
 
 from conftest import DIR, ELSEWHERE, ROOT, Elsewhere, Stack, listing, measured, play, state, timeless
+
+from documents import span
 
 # What tells of what came and went, and where the engine's volumes are mounted in a server that is a container.
 TRACES = (
@@ -63,7 +66,8 @@ def test_the_engine_goes_if_asked_for_with_all_that_came_with_it(stack: Stack) -
     assert "package docker.io" in dry.said and "folder /var/lib/docker" in dry.said
     assert stack.server.check_output("docker version --format ok") == "ok"
 
-    removed = play("remove", {"stack_remove": "ocweb", "stack_remove_engine": True})
+    [options] = shlex.split(span("removal", 'ARGS="').removeprefix("ARGS="))
+    removed = play("remove", {}, *shlex.split(options))
     assert removed.code == 0, removed.said
     assert stack.server.check_output("ls -A /var/lib/docker /var/lib/containerd").split() == ["/var/lib/containerd:", "/var/lib/docker:"]
     assert stack.server.run("getent group docker").rc == 2
