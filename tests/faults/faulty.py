@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,13 +15,29 @@ import bed
 from scenario import DIR
 from stack import SERVICES, Stack
 
-__all__ = ["DIR", "SERVER", "SERVICES", "Run", "Stack", "changes", "deploy", "disturbed", "healthy", "serves"]
+__all__ = [
+    "BACKUPS",
+    "DIR",
+    "SERVER",
+    "SERVICES",
+    "Run",
+    "Stack",
+    "changes",
+    "deploy",
+    "disturbed",
+    "healthy",
+    "play",
+    "play_while",
+    "serves",
+]
 
 SCENARIO = Path(__file__).resolve().parents[2] / "molecule/faults"
 CALLBACKS = Path(__file__).with_name("callbacks")
 # The task in which containers are stopped and started.
 START = "stack : Start what is new or has changed"
 SERVER = bed.Companion("ocweb-faults")
+BACKUPS = "/var/backups/ocweb"
+PASSWORD = {"stack_backup_password": "a password for tests alone"}
 # Others than those of a run before: what is as it was, is no change.
 ONCE = iter(range(int(time.time()) % 800, 1000))
 
@@ -76,6 +93,20 @@ def disturbed(folder: Path, at: int | str, deed: str, variables: dict[str, objec
     tasks = [json.loads(line) for line in written.read_text(encoding="utf-8").splitlines()]
     changed = [at for at, task in enumerate(tasks, 1) if task["changed"]]
     return Run(done.returncode, " ".join(done.stdout.split()), [task["name"] for task in tasks], changed)
+
+
+def play(name: str, **variables: object) -> "subprocess.CompletedProcess[str]":
+    """Run a playbook of the collection's, which may fail."""
+    return deploy({**PASSWORD, **variables}, play=f"../../playbooks/{name}.yml")
+
+
+def play_while(deed: str, when: str, name: str, **variables: object) -> "subprocess.CompletedProcess[str]":
+    """Run a playbook, and do something on the server as soon as something is so there."""
+    with ThreadPoolExecutor() as pool:
+        done = pool.submit(play, name, **variables)
+        # Ansible begins meanwhile. It gives up by itself, or what it does would be done to a later run.
+        SERVER.output("timeout", "280", "sh", "-c", f"until {when}; do sleep 0.01; done; {deed}", timeout=300)
+        return done.result()
 
 
 def serves(stack: Stack) -> bool:

@@ -1,9 +1,11 @@
 """What happens to a running stack: services that die, files and networks changed by hand, a disk that is full, an engine that restarts."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from faulty import DIR, SERVER, SERVICES, Run, Stack, changes, deploy, disturbed, healthy, serves
+import pytest
+from faulty import BACKUPS, DIR, SERVER, SERVICES, Run, Stack, changes, deploy, disturbed, healthy, play, play_while, serves
 
 # All that is free, to the last page, where it is a file system of its own.
 FILL = f"mountpoint --quiet {DIR} || exit 1; for size in 1M 4k; do dd if=/dev/zero of={DIR}/filler.$size bs=$size 2>/dev/null; done; true"
@@ -108,6 +110,32 @@ def test_a_disk_that_becomes_full_at_any_step_loses_nothing(stack: Stack, whole:
     assert "changed=0 " in deploy(last).stdout
     assert serves(stack)
     assert session in {one["id"] for one in stack.backend("/session")}
+
+
+@pytest.fixture
+def small() -> Iterator[None]:
+    """A small file system for backups, and sessions that take a while to be written to it."""
+    SERVER.output(f"mkdir --parents {BACKUPS} && mount -t tmpfs -o size=1m tmpfs {BACKUPS}")
+    SERVER.output(f"head --bytes=64M /dev/urandom >{DIR}/backend/home/large && chmod 644 {DIR}/backend/home/large")
+    yield
+    SERVER.output(f"umount --lazy {BACKUPS}; rm {DIR}/backend/home/large")
+
+
+def test_a_backup_without_room_or_whose_disk_becomes_full_is_none_and_the_stack_serves_on(stack: Stack, small: None) -> None:
+    refused = play("backup")
+    assert refused.returncode == 2
+    why = rf"{BACKUPS} \(stack_backup_dir\) has \d+ bytes free, and the backup takes about (\d+)\. Nothing was written\."
+    wanted = re.search(why, refused.stdout)
+    assert wanted, refused.stdout
+    assert SERVER.output(f"ls -A {BACKUPS}") == ""
+
+    SERVER.output(f"mount -o remount,size={int(wanted[1]) + 16 * 2**20} {BACKUPS}")
+    fill = f"for size in 1M 4k; do dd if=/dev/zero of={BACKUPS}/filler.$size bs=$size 2>/dev/null; done; true"
+    failed = play_while(fill, f"ls {BACKUPS}/.*.part >/dev/null 2>&1", "backup")
+    assert failed.returncode == 2
+    assert re.search("The backup could not be written: .*No space left on device", failed.stdout), failed.stdout
+    assert [name for name in SERVER.output(f"ls -A {BACKUPS}").split() if not name.startswith("filler")] == []
+    assert serves(stack)
 
 
 def test_an_engine_that_restarts_brings_the_stack_back(stack: Stack) -> None:

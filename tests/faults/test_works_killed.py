@@ -1,14 +1,11 @@
 """A backup, restore, rollback, renewal, removal or first deploy that dies leaves what serves, and the next run ends what was begun."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from faulty import DIR, SERVER, Stack, changes, deploy, disturbed, serves
+from faulty import BACKUPS, DIR, SERVER, Stack, changes, deploy, disturbed, play, play_while, serves
 
 # What works on the server, and what it has called.
 DIE = "pkill -KILL -f 'import[ ]types'; pkill -KILL -f 'docker[ -]compose'; true"
-BACKUPS = "/var/backups/ocweb"
-PASSWORD = {"stack_backup_password": "a password for tests alone"}
 ALL = {"stack_remove": "ocweb", "stack_remove_engine": True}
 
 # A service is gone, and others are still there.
@@ -17,16 +14,13 @@ HALF_REMOVED = "! docker inspect ocweb-gateway-1 >/dev/null 2>&1"
 
 def killed(name: str, when: str, **variables: object) -> None:
     """Run a playbook, and kill what it does on the server as soon as something is so there."""
-    with ThreadPoolExecutor() as pool:
-        done = pool.submit(deploy, {**PASSWORD, **variables}, play=f"../../playbooks/{name}.yml")
-        # Ansible begins meanwhile. It gives up by itself, or what it kills would be of a later run.
-        SERVER.output("timeout", "280", "sh", "-c", f"until {when}; do sleep 0.01; done; {DIE}", timeout=300)
-        assert done.result().returncode != 0, done.result().stdout
+    done = play_while(DIE, when, name, **variables)
+    assert done.returncode != 0, done.stdout
 
 
 def whole(name: str, **variables: object) -> str:
     """Run a playbook to its end; return what it said."""
-    done = deploy({**PASSWORD, **variables}, play=f"../../playbooks/{name}.yml")
+    done = play(name, **variables)
     assert done.returncode == 0, done.stdout
     return str(done.stdout)
 
