@@ -114,7 +114,7 @@ bench-rotation: .venv/test.stamp ## measure 20 rotations under 10,000 requests, 
 	cat artifacts/rotation.md
 
 bench-lifecycle: .venv/test.stamp ## measure a rollback, a backup and a removal, on a bare server
-	tests/molecule lifecycle
+	OCWEB_QUIET=1 tests/molecule lifecycle
 	cat artifacts/lifecycle.md
 
 bench-fleet: .venv/test.stamp ## measure what another host takes of the controller, on bare servers

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import DIR, Stack, measured, play, ready_made, state
+from conftest import DIR, Stack, in_time, play, ready_made, state
 
 # Changes the backend's image, as an upgrade of OpenCode does, and the gateway's configuration.
 UPGRADE: dict[str, object] = {"backend_packages": ["file"], "frontend_hosts": ["upgraded.example"]}
@@ -70,8 +70,8 @@ def test_a_rollback_brings_the_deploy_before_back_and_a_second_one_goes_forward(
     new = description(stack)
     images = stack.server.check_output("docker image ls --quiet --no-trunc | sort")
     back = play("rollback")
-    measured("rollback", f"{back.seconds:.1f} s")
     assert back.code == 0, back.said
+    in_time("rollback", back, 15)
     assert description(stack) == original
     stack.refresh()
     assert {one["State"]["Health"]["Status"] for one in stack.containers.values()} == {"healthy"}
@@ -124,6 +124,14 @@ MOVED = {
     "5d73b886d35d244a23f77e4d18c60d1a30f533c66224fa36bb6710cc8c9e0638"
     "a7a02948ee25ce1c13f0f93c26fd9bb31472ad988db9f786edd06588c137ad93",
 }
+
+
+def test_a_dry_upgrade_says_what_would_change_and_changes_nothing(stack: Stack) -> None:
+    before = state(stack)
+    dry = play("upgrade", {"stack_pins": {"opencode": MOVED}}, "--check")
+    assert dry.code == 0, dry.said
+    assert dry.changed > 0 and "would appear image localhost/ocweb/backend:" in dry.said
+    assert state(stack) == before
 
 
 def test_a_pin_that_moves_is_an_upgrade_and_a_rollback_takes_it_back(stack: Stack, session: str) -> None:
