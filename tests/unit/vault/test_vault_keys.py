@@ -475,6 +475,18 @@ def test_a_password_for_backups_is_one(bed: Bed, value: str, wrong: str) -> None
     assert vault_keys.BACKUP_PASSWORD == sealed.SHORTEST
 
 
+def test_a_host_gets_a_password_for_its_backups_alone(bed: Bed) -> None:
+    bed.variables({"stack_backup_password": "{{ vault_backup_password | default('') }}"}, "group_vars/all/backup.yml")
+    common, own = ({"vault_backup_password": f"a password of {whose}"} for whose in ("everybody", "one host"))
+    assert bed.run("--set", "vault_backup_password", given=common)[0] == 0
+    code, said = bed.run("--for", "workbench1.example.org", "--set", "vault_backup_password", given=own)
+    assert code == 0, said
+    assert bed.values(bed.inventory / "host_vars/workbench1.example.org/vault.yml") == own
+    assert bed.values() == common
+    code, said = bed.run("--for", "workbench1.example.org", "--set", "vault_backup_password", given={"vault_backup_password": "short"})
+    assert (code, "is shorter than 12 characters" in said) == (2, True), said
+
+
 def test_a_vault_in_the_clear_with_placeholders_keeps_its_comments_and_what_is_false_is_a_value(bed: Bed) -> None:
     bed.vault.parent.mkdir(parents=True, exist_ok=True)
     bed.vault.write_text("# of the lab\nvault_openai_api_key: CHANGEME\n", encoding="utf-8")
