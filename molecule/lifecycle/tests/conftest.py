@@ -37,6 +37,7 @@ __all__ = [
     "SERVER",
     "SERVICES",
     "Elsewhere",
+    "Played",
     "Stack",
     "in_time",
     "listing",
