@@ -6,7 +6,7 @@ Called as ``python3 - QUESTION`` with one JSON object:
 ``upstreams`` (host names), ``private_ranges`` (of addresses),
 ``debug_port`` (a port on loopback; 0 is none), ``source`` (the folder of the page's source code; "" is none),
 ``networks`` (of each of the project's networks, the words that are to be said of it),
-``fetched`` (what image builds fetch from: URL by the variable that names it),
+``fetched`` (what a deploy may fetch from: URL by the variable that names it),
 ``given`` and ``known`` (names of variables: those that the user set, and those that there are).
 
 Prints one JSON object; sizes are bytes, ids are numbers, a path that does not apply is "".
@@ -419,6 +419,26 @@ def unreachable(fetched: dict[str, str], ca_bundle: str) -> dict[str, str]:
     return {variable: reason for variable, reason in reasons.items() if reason}
 
 
+def needed(fetched: dict[str, str], host: dict[str, Any]) -> dict[str, str]:
+    """Return those of the URLs (by variable) that a deploy to this host fetches from, as far as it shows before images have their names."""
+    engine = host["engine"]
+    packages = (engine["state"] == "absent" or not engine["compose"] or not engine["buildx"]) and not apt_has_proxies()
+    images = not host["deployed"] and not engine["images"]
+    when = {
+        "docker_repository": packages,
+        # One release has no Compose of its own.
+        "docker_debian_mirror": packages and (host["distribution"], host["version"]) == ("debian", "12"),
+        # A gateway that has certificates can wait.
+        "frontend_acme_directory": 'ocweb.acme: "true"' not in host["description"],
+    }
+    return {variable: url for variable, url in fetched.items() if when.get(variable, images)}
+
+
+def apt_has_proxies() -> bool:
+    """Tell whether apt goes by proxies of its own, so that its way is another than ours."""
+    return re.search(r"^Acquire::(https?::)?Proxy", run("apt-config", "dump")[1], re.MULTILINE | re.IGNORECASE) is not None
+
+
 def docker_proxies() -> dict[str, str]:
     """Return the proxies that Docker's client hands to builds, by scheme."""
     folder = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
@@ -646,8 +666,7 @@ def main() -> None:
     host["private_upstreams"] = private(question["upstreams"])
     host["description"] = text(os.path.join(host["stack_dir"], "compose.yml"))
     host["deployed"] = host["description"] != ""
-    first = not host["deployed"] and not host["engine"]["images"]
-    host["unreachable"] = unreachable(question["fetched"], host["ca_bundle"]) if first else {}
+    host["unreachable"] = unreachable(needed(question["fetched"], host), host["ca_bundle"])
     host["deployed_images"], host["deploy_kept"] = last_deploy(host["stack_dir"])
     host["other_project"] = other_project(host["stack_dir"], question["project"])
     host["foreign"] = foreign(host["stack_dir"], question["project"])

@@ -530,3 +530,40 @@ def test_a_mirror_is_reached_by_the_proxy_that_builds_have(mirror: str, tmp_path
     assert survey.unreachable(asked, "") != {}
     (tmp_path / "config.json").write_text(json.dumps({"proxies": {"default": {"httpProxy": mirror}}}), encoding="utf-8")
     assert survey.unreachable(asked, "") == {}
+
+
+SOURCES = {
+    "stack_debian_mirror": "http://debian.example/",
+    "docker_repository": "https://docker.example/",
+    "docker_debian_mirror": "http://trixie.example/",
+    "frontend_acme_directory": "https://authority.example/",
+}
+COMPLETE = {"state": "running", "compose": "2.26.1", "buildx": "0.13.1", "images": ["localhost/ocweb/backend:1"]}
+NONE = {"state": "absent", "compose": "", "buildx": "", "images": []}
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "description", "asked"),
+    [
+        (NONE, "13", "", ["stack_debian_mirror", "docker_repository", "frontend_acme_directory"]),
+        (NONE, "12", "", list(SOURCES)),
+        ({**COMPLETE, "buildx": ""}, "12", "services:", ["docker_repository", "docker_debian_mirror", "frontend_acme_directory"]),
+        ({**COMPLETE, "images": []}, "12", "", ["stack_debian_mirror", "frontend_acme_directory"]),
+        (COMPLETE, "12", "", ["frontend_acme_directory"]),
+        (COMPLETE, "12", 'ocweb.acme: "false"', ["frontend_acme_directory"]),
+        (COMPLETE, "12", 'ocweb.acme: "true"', []),
+    ],
+)
+def test_what_a_deploy_fetches_from_is_asked_and_nothing_else(
+    stub_command: Callable[..., None], engine: dict[str, Any], version: str, description: str, asked: list[str]
+) -> None:
+    stub_command("echo 'APT::Architecture \"amd64\";'", "apt-config")
+    host = {"engine": engine, "distribution": "debian", "version": version, "description": description, "deployed": description != ""}
+    assert list(survey.needed(SOURCES, host)) == asked
+
+
+@pytest.mark.parametrize("line", ['Acquire::http::Proxy "http://proxy:3142";', 'Acquire::https::proxy-auto-detect "/bin/proxy";'])
+def test_packages_that_come_by_a_proxy_of_apts_are_apts_to_reach(stub_command: Callable[..., None], line: str) -> None:
+    stub_command(f"echo '{line}'", "apt-config")
+    host = {"engine": NONE, "distribution": "debian", "version": "12", "description": "", "deployed": False}
+    assert list(survey.needed(SOURCES, host)) == ["stack_debian_mirror", "frontend_acme_directory"]
