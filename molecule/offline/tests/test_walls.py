@@ -122,3 +122,15 @@ def test_the_agent_and_the_models_get_out_by_way_of_the_proxy_and_no_further(sta
     assert stack.server.check_output(f"stat --format '%a %u' {holds[0]}") == "400 59020"
     everything = "docker inspect $(docker ps --all --quiet) && for id in $(docker ps --quiet); do docker logs $id; done"
     assert PASSWORD not in stack.server.check_output(f"({everything}) 2>&1")
+
+
+def test_a_proxy_that_wants_no_password_is_told_none(stack: Stack, base: None) -> None:
+    done = deploy({**proxied(), **BEHIND, "llm_proxy_egress_proxy": "http://10.213.79.20:3129"})
+    assert done.returncode == 0, done.stdout
+    stack.refresh()
+    end = time.monotonic() + 60
+    while (answer := reached(stack, "https://pypi.org/simple/six/")) != "200 200":
+        assert time.monotonic() < end, answer
+    assert "CONNECT pypi.org:443" in WALLS.output("cat /walls/open.log")
+    [upstream] = re.findall(r"^include /run/secrets/egress/(\S+)$", stack.secret("egress/config/squid.conf"), re.MULTILINE)
+    assert "login=" not in stack.secret(f"egress/secrets/{upstream}")
