@@ -1,48 +1,19 @@
 """A certificate of one's own is renewed, and nobody's stream ends for it."""
 
-import http.client
 import json
 import os
-import ssl
 import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlencode
+
+from caller import Caller
 
 SCENARIO = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ["OCWEB_FOLDER"])
 ADDRESS = os.environ["OCWEB_ADDRESS"]
 HOST = "ocweb-edge-old"
-PERSON = {"name": "dev", "password": "correct horse battery"}
-
-
-def context() -> ssl.SSLContext:
-    """Trust the authority that signed the certificate, and nobody else."""
-    return ssl.create_default_context(cafile=FOLDER / "ca.crt")
-
-
-def serial() -> str:
-    """Return the serial number of the certificate that who calls now is shown."""
-    connection = http.client.HTTPSConnection(ADDRESS, timeout=10, context=context())
-    connection.connect()
-    assert isinstance(connection.sock, ssl.SSLSocket)
-    return str((connection.sock.getpeercert() or {})["serialNumber"])
-
-
-def stream() -> http.client.HTTPResponse:
-    """Log in, and return a stream of events."""
-    connection = http.client.HTTPSConnection(ADDRESS, timeout=45, context=context())
-    connection.request("POST", "/-/login", urlencode(PERSON), {"Content-Type": "application/x-www-form-urlencoded"})
-    answer = connection.getresponse()
-    answer.read()
-    assert answer.status == 303
-    cookie = str(answer.headers["Set-Cookie"]).partition(";")[0]
-    connection.request("GET", "/api/events?directory=/workspace", headers={"Cookie": cookie, "Accept": "text/event-stream"})
-    events = connection.getresponse()
-    assert events.status == 200
-    assert "server.connected" in events.readline().decode()
-    return events
+CALLER = Caller(ADDRESS, ADDRESS, FOLDER / "ca.crt")
 
 
 def gateway() -> str:
@@ -68,12 +39,12 @@ def deploy() -> None:
 
 
 def test_a_renewed_certificate_is_taken_while_a_stream_stays_open() -> None:
-    before, events = gateway(), stream()
-    assert serial() == "02"
+    before, (_, events) = gateway(), CALLER.stream(45)
+    assert CALLER.serial() == "02"
     renew("3")
     deploy()
     end = time.monotonic() + 30
-    while serial() != "03":
+    while CALLER.serial() != "03":
         assert time.monotonic() < end, "the old certificate is still shown"
     # Past what is on its way, the agent's server says each ten seconds that it is there.
     end = time.monotonic() + 25
