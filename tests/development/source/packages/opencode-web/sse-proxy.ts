@@ -1,0 +1,3 @@
+export function events(): Promise<Response> {
+  return fetch(`${process.env.OPENCODE_SERVER_URL}/event`);
+}
