@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,29 @@ def test_each_host_is_told_what_is_wrong_with_it(tmp_path: Path, closed_port: in
         assert f"stack_dir: {other} is the same server, with the same folder {tmp_path}/same" in said
 
 
+# The survey, told of another system than this machine's: the one that its host is named after.
+OTHER_SYSTEM = """#!/bin/sh
+for name in rocky ubuntu; do
+  case "$*" in *"{folder}/$name"*) sed "s#/etc/os-release#{folder}/os-release-$name#" | {python} "$@"; exit ;; esac
+done
+exec {python} "$@"
+"""
+RELEASES = {
+    "rocky": 'NAME="Rocky Linux"\nVERSION="9.4 (Blue Onyx)"\nID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n',
+    "ubuntu": 'NAME="Ubuntu"\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\nID=ubuntu\nID_LIKE=debian\n',
+}
+
+
 def test_a_system_that_is_not_supported_is_told_which_are(tmp_path: Path) -> None:
-    code, said = deploy(tmp_path, {"rocky": {}}, "-e", "__docker_host=rocky-9")
+    (tmp_path / "python3").write_text(OTHER_SYSTEM.format(folder=tmp_path, python=sys.executable), encoding="utf-8")
+    (tmp_path / "python3").chmod(0o755)
+    for name, release in RELEASES.items():
+        (tmp_path / f"os-release-{name}").write_text(release, encoding="utf-8")
+    code, said = deploy(tmp_path, {name: {} for name in RELEASES}, way=CHECKS)
     assert code != 0
     known = "debian-12, debian-13, ubuntu-22.04, ubuntu-24.04"
-    assert f"docker: rocky-9 is not a system that an engine can be installed on ({known} are)" in said
+    assert f"docker: rocky-9.4 is not a system that an engine can be installed on ({known} are)" in said, said
+    assert "fatal: [ubuntu]" not in said, said
 
 
 DEPLOYED = "\nname: ocweb\nservices: {}\n"
