@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import installed
+
 # Some of these tests are about removals, and some run as root: whatever a program finds on its PATH, it does not find an engine behind it.
 os.environ |= {"DOCKER_HOST": "unix:///nonexistent/docker.sock", "CONTAINERD_ADDRESS": "/nonexistent/containerd.sock"}
 
@@ -28,6 +30,18 @@ def engine_path(tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "docker").write_text(ENGINE, encoding="utf-8")
     (folder / "docker").chmod(0o755)
     return f"{folder}:{os.environ['PATH']}"
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The collection as it is built."""
+    return installed.build(tmp_path_factory.mktemp("archive"))
+
+
+@pytest.fixture(scope="session")
+def environment(archive: Path, engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which the collection is installed as it is built, and `docker` is an engine that answers questions."""
+    return installed.install(archive, tmp_path_factory.mktemp("collections"), engine_path)
 
 
 @pytest.fixture(scope="session")

@@ -6,22 +6,12 @@ import sys
 import tarfile
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).parents[3]
-BIN = Path(sys.executable).parent
+from installed import play
 
 
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("artifact")
-    subprocess.run([BIN / "ansible-galaxy", "collection", "build", f"--output-path={folder}"], cwd=ROOT, check=True, capture_output=True)
-    return next(folder.glob("ocweb-stack-*.tar.gz"))
-
-
-def test_it_holds_what_users_need_and_nothing_else(artifact: Path) -> None:
-    with tarfile.open(artifact) as archive:
-        names = [Path(name) for name in archive.getnames()]
+def test_it_holds_what_users_need_and_nothing_else(archive: Path) -> None:
+    with tarfile.open(archive) as opened:
+        names = [Path(name) for name in opened.getnames()]
     assert {name.parts[0] for name in names} == {
         *("FILES.json", "MANIFEST.json", "CHANGELOG.md", "LICENSE", "README.md"),
         *("docs", "files", "inventories", "meta", "playbooks", "roles", "site.yml", "tests"),
@@ -29,22 +19,6 @@ def test_it_holds_what_users_need_and_nothing_else(artifact: Path) -> None:
     assert {name.parts[1] for name in names if name.parts[0] == "tests" and len(name.parts) > 1} == {"attacks"}
     assert "tests/attacks/test_bed.py" not in map(str, names)
     assert [name for name in names if any(part.startswith(".") or part == "__pycache__" for part in name.parts)] == []
-
-
-@pytest.fixture(scope="module")
-def environment(artifact: Path, engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which the artifact is installed."""
-    environment = {**os.environ, "PATH": engine_path, "ANSIBLE_COLLECTIONS_PATH": str(tmp_path_factory.mktemp("collections"))}
-    subprocess.run(
-        [BIN / "ansible-galaxy", "collection", "install", "--no-deps", artifact], env=environment, check=True, capture_output=True
-    )
-    return environment
-
-
-def play(environment: dict[str, str], cwd: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run one of its playbooks on this machine, from a folder; it may fail."""
-    here = ("--inventory=localhost,", "--connection=local", "-e", f"ansible_python_interpreter={sys.executable}")
-    return subprocess.run([BIN / "ansible-playbook", *here, *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_its_playbook_runs_from_any_folder(environment: dict[str, str], tmp_path: Path) -> None:
