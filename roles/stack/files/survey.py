@@ -597,6 +597,28 @@ def text(path: str) -> str:
         return ""
 
 
+def stack_folder(choice: str, home: str) -> str:
+    """Return the stack's folder, spelt as Compose does: what lies in it is known by its path, here and in the roles."""
+    usual = "/opt/ocweb" if os.geteuid() == 0 else os.path.join(home, ".local/share/ocweb")
+    return os.path.normpath(usual if choice == "auto" else choice)
+
+
+def unwritable(stack_dir: str, user: str) -> str:
+    """Say why we, who are called ``user``, could not write to the stack's folder, or make it; "" if we could."""
+    there = stack_dir
+    while there and not os.path.lexists(there):
+        there = os.path.dirname(there)
+    if not os.path.isdir(there):
+        return f"{there} is no folder"
+    if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        return f"{user} may not write to {there}"
+    with contextlib.suppress(OSError):
+        owner = os.stat(os.path.join(stack_dir, "compose.yml")).st_uid
+        if os.geteuid() not in (0, owner):
+            return f"the stack there was deployed by user id {owner}"
+    return ""
+
+
 def other_project(stack_dir: str, project: str) -> str:
     """Return the Compose project whose folder it is, "" if that is this one, or none."""
     named = re.search(r"^name: (\S+)$", text(os.path.join(stack_dir, "compose.yml")), re.MULTILINE)
@@ -630,12 +652,9 @@ def misspelt(given: list[str], known: list[str]) -> dict[str, str]:
 def main() -> None:
     question = json.loads(sys.argv[1])
     host = system()
-    root = host["uid"] == 0
-    host["stack_dir"] = question["stack_dir"]
     host["by_file"] = by_file()
+    host["stack_dir"] = stack_folder(question["stack_dir"], host["home"])
     host["misspelt"] = misspelt(question["given"], question["known"])
-    if host["stack_dir"] == "auto":
-        host["stack_dir"] = "/opt/ocweb" if root else os.path.join(host["home"], ".local/share/ocweb")
     with ThreadPoolExecutor() as pool:
         differing = pool.submit(by_hand, question["project"], os.path.join(host["stack_dir"], "compose.yml"))
         host["engine"] = engine(question["project"])
@@ -670,6 +689,7 @@ def main() -> None:
     host["deployed_images"], host["deploy_kept"] = last_deploy(host["stack_dir"])
     host["other_project"] = other_project(host["stack_dir"], question["project"])
     host["foreign"] = foreign(host["stack_dir"], question["project"])
+    host["unwritable"] = unwritable(host["stack_dir"], host["user"])
     host["free"] = {
         "stack_dir": free(host["stack_dir"]),
         "engine": free(host["engine"]["root"] or "/var/lib/docker"),

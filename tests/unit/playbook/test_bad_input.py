@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import pwd
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ DEMO = {"name": "demo", "provider": "demo"}
 CLAUDE = {"name": "claude", "provider": "anthropic"}
 HASH = f"$scrypt$ln=15,r=8,p=3${'a' * 22}${'b' * 43}"
 GPT = {"name": "gpt", "provider": "openai"}
+SOMEONE = os.getuid() or 1000
 
 # What is set, and for each line of the error the words in it. Cases of one role share a host: users see at once all that is wrong.
 CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
@@ -29,7 +31,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         {
             "stack_project": "My Stack",
             "stack_ca_bundle": "/no/ca",
-            "stack_dir": "/opt/no-such-stack",
+            "stack_dir": "{folder}/no-such-stack",
             "stack_minimum_free_gib": "1000000",
             "stack_minimum_memory_mib": "100000000",
             "stack_check_network": True,
@@ -42,7 +44,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         [
             ['stack_project: "My Stack" cannot name a Compose project'],
             ["stack_ca_bundle: /no/ca does not exist"],
-            ["stack_minimum_free_gib: /opt/no-such-stack has", "GiB free"],
+            ["stack_minimum_free_gib: {folder}/no-such-stack has", "GiB free"],
             ["stack_minimum_free_gib: /var/lib/docker has", "GiB free"],
             ["stack_minimum_memory_mib: the host has", "MiB of memory, and the stack wants 100000000"],
             ["NPM_CONFIG_REGISTRY: the host does not reach http://127.0.0.1:9/npm/, which images are built from (", "refused"],
@@ -72,6 +74,18 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
     ),
     "pins_shape": ({"stack_pins": {"opencode": "1.18.34"}}, [["stack_pins: opencode has no package for each processor"]]),
     "folder": ({"stack_dir": "ocweb"}, [['stack_dir: "ocweb" is not an absolute path']]),
+    "folder_below_a_file": (
+        {"stack_dir": "/etc/passwd/stack", "frontend_port": "29969"},
+        [["stack_dir: /etc/passwd/stack cannot be written to, since /etc/passwd is no folder. Name a"]],
+    ),
+    "one_folder": (
+        {"stack_dir": "{folder}/one/", "frontend_port": "29968"},
+        [["stack_dir: one_folder_again is the same server, with the same folder {folder}/one, and"]],
+    ),
+    "one_folder_again": (
+        {"stack_dir": "{folder}//one", "frontend_port": "29967"},
+        [["stack_dir: one_folder is the same server, with the same folder {folder}/one, and"]],
+    ),
     "no_model": ({"llm_proxy_models": []}, [["llm_proxy_models: there is no model"]]),
     "models": (
         {
@@ -175,8 +189,8 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         [["backend_workspace:", "holds", "the system's" if os.getuid() == 0 else "with all that is in it"]],
     ),
     "mount_around_the_stack": (
-        {"backend_ssh_dir": "/srv", "stack_dir": "/srv/no-such-stack"},
-        [["backend_ssh_dir: it lies in the stack's folder /srv/no-such-stack, or that in it"]],
+        {"backend_ssh_dir": "{folder}", "stack_dir": "{folder}/no-such-stack-either"},
+        [["backend_ssh_dir: it lies in the stack's folder {folder}/no-such-stack-either, or that in it"]],
     ),
     "mount_of_the_system": (
         {"backend_ssh_dir": "/etc", "backend_gitconfig": "/var"},
@@ -517,19 +531,41 @@ if os.getuid() == 0 and AGENT != 0:
 
 
 @pytest.fixture(scope="module")
-def errors(taken_port: int, engine_path: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of ours, with oc-web's source code in it."""
+    made = tmp_path_factory.mktemp("bad_input")
+    (made / "source").mkdir()
+    (made / "source/package.json").write_text("{}", encoding="utf-8")
+    (made / "source/bun.lock").write_text("{}", encoding="utf-8")
+    os.chown(made / "source", SOMEONE, -1)
+    return made
+
+
+@pytest.fixture(scope="module")
+def filled(taken_port: int, folder: Path) -> Callable[[str], str]:
+    """What fills into a text what is known only now."""
+
+    def fill(text: str) -> str:
+        for name, value in {"{port}": taken_port, "{pid}": os.getpid(), "{folder}": folder}.items():
+            text = text.replace(name, str(value))
+        return text
+
+    return fill
+
+
+@pytest.fixture(scope="module")
+def errors(filled: Callable[[str], str], engine_path: str, folder: Path) -> dict[str, list[str]]:
     """The errors of each case's host, from one run in check mode: a check that is blind then still changes nothing."""
-    folder = tmp_path_factory.mktemp("bad_input")
-    hosts = {name: json.loads(json.dumps(given).replace('"{port}"', str(taken_port))) for name, (given, _) in CASES.items()}
+    hosts = {name: json.loads(filled(json.dumps(given))) for name, (given, _) in CASES.items()}
     # One server with one folder may not be two hosts. Ports are below those that the system gives to anyone who asks.
-    common = {"frontend_port": "29900", "stack_dir": "/opt/no-such-{{ inventory_hostname }}"}
+    common = {"frontend_port": "29900", "stack_dir": f"{folder}/no-such-{{{{ inventory_hostname }}}}"}
     return plays.errors(plays.run(folder, hosts, common, "site.yml", "--check", "--forks=4", path=engine_path).stdout, CASES)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input_gets_one_clear_error(errors: dict[str, list[str]], taken_port: int, case: str) -> None:
+def test_bad_input_gets_one_clear_error(errors: dict[str, list[str]], filled: Callable[[str], str], case: str) -> None:
     assert len(errors[case]) == 1
     lines = errors[case][0].splitlines()
     assert len(lines) == len(CASES[case][1])
     for line, words in zip(lines, CASES[case][1], strict=True):
-        assert [each for each in words if each.format(port=taken_port, pid=os.getpid()) not in line] == []
+        assert [each for each in words if filled(each) not in line] == []

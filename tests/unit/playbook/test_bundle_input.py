@@ -57,7 +57,7 @@ def say(**values: Any) -> Change:
 
 def run(folder: Path, playbook: str, hosts: dict[str, Any], path: str) -> dict[str, list[str]]:
     """Return what each host failed with."""
-    apart = {name: {"stack_dir": f"/opt/no-such-stack-{name}", **variables} for name, variables in hosts.items()}
+    apart = {name: {"stack_dir": f"{folder}/no-such-stack-{name}", **variables} for name, variables in hosts.items()}
     done = plays.run(folder, apart, {"frontend_port": 29970}, playbook, "--check", path=path)
     return plays.errors(done.stdout, hosts)
 

@@ -41,7 +41,7 @@ HOPELESS = {"ANSIBLE_KEEP_REMOTE_FILES": "true", "ANSIBLE_DEBUG": "true"}
 def run(more: dict[str, str], names: Iterable[str], folder: Path, path: str) -> str:
     """Run the deploy dry on a host for each of the ways in which keys are given, and return what it says."""
     # One server with one folder may not be two hosts.
-    common = {"stack_minimum_free_gib": 0, "stack_dir": "/opt/no-such-{{ inventory_hostname }}"}
+    common = {"stack_minimum_free_gib": 0, "stack_dir": f"{folder}/no-such-{{{{ inventory_hostname }}}}"}
     models = [{"name": "gpt", "provider": "openai"}]
     hosts = {
         name: {"llm_proxy_keys": keys, "llm_proxy_models": models, "frontend_port": 29990} for name, keys in GIVEN.items() if name in names

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import pwd
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +15,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+import rotation
 import survey
+from folder import Stack
 
 StubCommand = Callable[..., None]
 
@@ -395,6 +398,55 @@ def test_a_deploy_is_the_last_good_one_as_long_as_nothing_else_is_described(tmp_
     assert survey.last_deploy(str(tmp_path)) == ({"backend": "one"}, True)
     (tmp_path / "compose.yml").write_text("two", encoding="utf-8")
     assert survey.last_deploy(str(tmp_path)) == ({"backend": "one"}, False)
+
+
+@pytest.mark.parametrize("spelt", ["{}/x", "{}/x/", "{}//x", "{}/./x//", "{}/y/../x"])
+def test_a_stacks_folder_is_called_the_same_however_it_is_spelt(tmp_path: Path, spelt: str) -> None:
+    """By the survey, by the programs, and in the paths that roles make of it."""
+    (tmp_path / "x/llm-proxy/keys").mkdir(parents=True)
+    (tmp_path / "x/compose.yml").touch(mode=0o644)
+    (tmp_path / "x/compose.yml").chmod(0o644)
+    given = spelt.format(tmp_path)
+    called = survey.stack_folder(given, "/home/you")
+    keys = rotation.Keys({"do": "place", "stack_dir": given, "keys": {}, "chosen": ["all"]})
+    assert called == str(Stack(given, "ocweb").path) == str(keys.stack_dir) == f"{tmp_path}/x"
+    assert [one["path"] for one in survey.paths(called)] == [f"{called}/llm-proxy", f"{called}/llm-proxy/keys"]
+    assert survey.written(called) == [f"{sha256(b'').hexdigest()} {called}/compose.yml"]
+
+
+def test_the_usual_folder_is_that_of_who_deploys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for user, folder in ((0, "/opt/ocweb"), (1000, "/home/you/.local/share/ocweb")):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        assert survey.stack_folder("auto", "/home//you/") == folder
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A folder in which we may not make anything, not even as root."""
+    tmp_path.chmod(0o500)
+    before = os.geteuid()
+    os.seteuid(before or survey.NOBODY)
+    yield tmp_path
+    os.seteuid(before)
+    tmp_path.chmod(0o700)
+
+
+def test_a_folder_that_cannot_be_made_is_told(closed: Path) -> None:
+    # Nobody does not even see what lies in a folder of root's.
+    told = re.fullmatch(r"you may not write to (/.*)", survey.unwritable(f"{closed}/not/yet", "you"))
+    assert told and closed.is_relative_to(told[1])
+
+
+def test_a_folder_that_is_none_or_another_users_stack_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "gone").symlink_to("nowhere")
+    assert survey.unwritable(str(tmp_path), "you") == survey.unwritable(f"{tmp_path}/not/yet", "you") == ""
+    assert survey.unwritable(f"{tmp_path}/file/stack", "you") == f"{tmp_path}/file is no folder"
+    assert survey.unwritable(f"{tmp_path}/gone", "you") == f"{tmp_path}/gone is no folder"
+    (tmp_path / "compose.yml").touch()
+    assert survey.unwritable(str(tmp_path), "you") == ""
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1000)
+    assert survey.unwritable(str(tmp_path), "you") == f"the stack there was deployed by user id {os.getuid()}"
 
 
 @pytest.fixture

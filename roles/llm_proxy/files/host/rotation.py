@@ -44,7 +44,7 @@ class Keys:
 
     def __init__(self, question: dict[str, Any]) -> None:
         self.question = question
-        self.stack_dir = Path(question["stack_dir"] if question["stack_dir"] != "auto" else _usual_folder())
+        self.stack_dir = Path(os.path.normpath(question["stack_dir"] if question["stack_dir"] != "auto" else _usual_folder()))
         folder = self.stack_dir / "llm-proxy"
         if not (folder / "keys").is_dir() and question["do"] != "place":
             raise StopError(f"There is no stack in {self.stack_dir} on this host. Deploy it first: site.yml puts the keys in place, too.")

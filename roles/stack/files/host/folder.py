@@ -187,7 +187,8 @@ class Stack:
 
     def __init__(self, stack_dir: str, project: str) -> None:
         home = "/opt/ocweb" if os.geteuid() == 0 else os.path.expanduser("~/.local/share/ocweb")
-        self.path = Path(home if stack_dir == "auto" else stack_dir)
+        # Spelt as the survey and Compose do.
+        self.path = Path(os.path.normpath(home if stack_dir == "auto" else stack_dir))
         self.project = project
         self.description = self.path / "compose.yml"
 
