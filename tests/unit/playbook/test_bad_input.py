@@ -221,7 +221,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         ],
     ),
     "egress_behind": (
-        {"llm_proxy_egress_proxy": "http://proxy.lan:3128"},
+        {"llm_proxy_egress_proxy": "http://proxy.lan:65535"},
         [["backend_egress_policy: public cannot be kept behind a proxy (llm_proxy_egress_proxy)", "Use allowlist"]],
     ),
     "egress_login": (
@@ -247,10 +247,14 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
                 "loopback": {"litellm": "openai", "api_base": "https://localhost:8443/v1"},
                 "address": {"litellm": "openai", "api_base": "https://8.8.8.8/v1"},
                 "words": {"litellm": "openai", "api_base": "https://api.example.com/v1", "allow_private": "no"},
-                "port": {"litellm": "openai", "api_base": "https://api.example.com:99999/v1"},
+                "port": {"litellm": "openai", "api_base": "https://api.example.com:65536/v1"},
                 "zero": {"litellm": "openai", "api_base": "https://api.example.com:0/v1"},
                 "fine": {"litellm": "openai", "api_base": "http://192.168.1.5:8000/v1", "keyless": True, "allow_private": True},
-            }
+                "last": {"litellm": "openai", "api_base": "https://api.example.com:65535/v1"},
+            },
+            "llm_proxy_egress_proxy": "http://proxy.lan:65536",
+            "llm_proxy_canary": True,
+            "llm_proxy_canary_webhook": "https://hooks.example.com:65536/services/1",
         },
         [
             ["llm_proxy_providers: plain answers at http://api.example.com/v1, where everyone on the way could read"],
@@ -261,6 +265,8 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ["llm_proxy_providers: words needs", "(true or false)"],
             ["llm_proxy_providers: port needs"],
             ["llm_proxy_providers: zero needs"],
+            ["llm_proxy_egress_proxy: that is not the address of a proxy"],
+            ["llm_proxy_canary_webhook: that is not an https address"],
         ],
     ),
     "same_model": (
@@ -462,7 +468,7 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             "frontend_tls": "acme",
             "frontend_listen_address": "0.0.0.0",
             "frontend_hosts": ["code.example.org"],
-            "frontend_acme_directory": "https://10.0.0.7:9000/acme/home/directory",
+            "frontend_acme_directory": "https://10.0.0.7:65535/acme/home/directory",
             "frontend_users": {"dev": HASH},
             "frontend_port": "29979",
             "frontend_redirect_port": "80",
