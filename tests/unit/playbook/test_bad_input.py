@@ -495,6 +495,15 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         {"stack_mode": "development", "frontend_source": {"folder": "/etc"}},
         [["frontend_source: /etc is of the system's /etc"]],
     ),
+    # A user id stands in files as a number.
+    "source_owner": (
+        {"stack_mode": "development", "frontend_source": {"folder": "{folder}/source"}, "frontend_uid": SOMEONE, "frontend_hsts_days": -1},
+        [["frontend_hsts_days: -1 is not a number of days"]],
+    ),
+    "source_of_another": (
+        {"stack_mode": "development", "frontend_source": {"folder": "{folder}/source"}, "frontend_uid": SOMEONE + 1},
+        [[f"frontend_uid: it is {SOMEONE + 1}, and the source {{folder}}/source belongs to {SOMEONE}, as whom the page has to run"]],
+    ),
     "source_relative": (
         {"stack_mode": "development", "frontend_source": {"folder": "oc-web"}},
         [['frontend_source: "oc-web" is not an absolute path']],
