@@ -26,7 +26,15 @@ SOMEONE = os.getuid() or 1000
 
 # What is set, and for each line of the error the words in it. Cases of one role share a host: users see at once all that is wrong.
 CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
-    "engine": ({"docker_minimum_version": "99"}, [["docker_minimum_version: the engine on the host is 26.1.5, and 99 is the oldest"]]),
+    "engine": (
+        {"docker_minimum_version": "99", "docker_compose_minimum_version": "new", "docker_buildx_minimum_version": "v0.13\n"},
+        [
+            ["docker_minimum_version: the engine on the host is 26.1.5, and 99 is the oldest"],
+            ['docker_compose_minimum_version: "new" is not a version. Say, for example, 2.26.1.'],
+            ['docker_buildx_minimum_version: "v0.13'],
+            ['" is not a version. Say, for example, 0.13.1.'],
+        ],
+    ),
     "stack": (
         {
             "stack_project": "My Stack",
