@@ -81,7 +81,13 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         ],
     ),
     "pins_shape": ({"stack_pins": {"opencode": "1.18.34"}}, [["stack_pins: opencode has no package for each processor"]]),
-    "folder": ({"stack_dir": "ocweb"}, [['stack_dir: "ocweb" is not an absolute path']]),
+    "folder": (
+        {"stack_dir": "ocweb", "stack_backup_dir": "backups"},
+        [
+            ['stack_dir: "ocweb" is not an absolute path. Say, for example, /opt/ocweb, or auto.'],
+            ['stack_backup_dir: "backups" is not an absolute path. Say, for example, /var/backups/ocweb, or auto.'],
+        ],
+    ),
     "folder_below_a_file": (
         {"stack_dir": "/etc/passwd/stack", "frontend_port": "29969"},
         [["stack_dir: /etc/passwd/stack cannot be written to, since /etc/passwd is no folder. Name a"]],
@@ -175,7 +181,6 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             "backend_ssh_dir": "/no/ssh",
             "backend_model": "gpt",
             "backend_permissions": {"bash": "maybe", "edit": {"*": True}},
-            "backend_packages": "python3",
             "backend_pids_limit": "-5",
             "backend_cpus": "1000000",
         },
@@ -188,7 +193,6 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
             ['backend_permissions: edit is "True". Use allow, ask or deny'],
             ["backend_pids_limit: -5 is too few"],
             ["backend_cpus: 1000000 is not a share of the host's"],
-            ['backend_packages: "python3" is one text. Use a list'],
         ],
     ),
     "workspace_root": ({"backend_workspace": "/"}, [["backend_workspace: / is the whole host"]]),
@@ -416,8 +420,57 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         ],
     ),
     "kinds_of_entries": (
-        {"llm_proxy_models": [{"name": "demo", "provider": "demo"}, "gpt"], "frontend_port": "29974"},
-        [["llm_proxy_models: an entry of it is text, and each has to be a mapping"]],
+        {
+            "llm_proxy_models": [{"name": "demo", "provider": "demo"}, "gpt", None],
+            "frontend_hosts": ["code.example.org", None],
+            "frontend_port": "29974",
+        },
+        [
+            ["llm_proxy_models: an entry of it is text, and each has to be a mapping"],
+            ["llm_proxy_models: an entry of it is empty, and each has to be a mapping"],
+            ["frontend_hosts: an entry of it is empty, and each has to be text"],
+        ],
+    ),
+    "texts": (
+        # The first three are lists of the command line.
+        {
+            "llm_proxy_rotate": "openai,anthropic",
+            "llm_proxy_revoke": "",
+            "stack_rotate_secrets": "all",
+            "llm_proxy_models": "demo",
+            "backend_packages": "python3, nodejs",
+            "backend_egress_hosts": "github.com",
+            "frontend_hosts": "code.example.org",
+            "frontend_trusted_proxies": "10.0.0.1",
+        },
+        [
+            ["llm_proxy_models: it is text, and has to be a list (an entry behind each dash)"],
+            ['backend_packages: "python3, nodejs" is one text. Use a list, such as [python3, nodejs].'],
+            ['backend_egress_hosts: "github.com" is one text. Use a list, such as [github.com].'],
+            ['frontend_hosts: "code.example.org" is one text. Use a list, such as [code.example.org].'],
+            ['frontend_trusted_proxies: "10.0.0.1" is one text. Use a list, such as [10.0.0.1].'],
+        ],
+    ),
+    "empty": (
+        {
+            **dict.fromkeys(("stack_dir", "stack_bundle", "llm_proxy_models", "llm_proxy_keys", "backend_gitconfig", "backend_packages")),
+            **dict.fromkeys(("frontend_tls", "frontend_users", "frontend_proxy_secret", "frontend_acme_private", "frontend_session_days")),
+            # As good as an empty text.
+            **dict.fromkeys(("stack_backup_password", "llm_proxy_egress_proxy_login", "frontend_acme_email", "frontend_tls_key")),
+        },
+        [
+            ["stack_dir: it is empty. Leave it out, or say what it is to be: see roles/stack/README.md."],
+            ['stack_bundle: it is empty. Leave it out, or write "": see roles/stack/README.md.'],
+            ["llm_proxy_models: it is empty. Leave it out, or say what it is to be"],
+            ["llm_proxy_keys: it is empty. Leave it out, or write {}: see roles/llm_proxy/README.md."],
+            ["backend_gitconfig: it is empty"],
+            ["backend_packages: it is empty. Leave it out, or write []"],
+            ["frontend_tls: it is empty"],
+            ["frontend_acme_private: it is empty. Leave it out, or write false"],
+            ["frontend_users: it is empty. Leave it out, or write {}"],
+            ["frontend_session_days: it is empty"],
+            ['frontend_proxy_secret: it is empty. Leave it out, or write ""'],
+        ],
     ),
     "no_batch": (
         {"stack_batch": "some", "frontend_port": "29973"},
@@ -592,3 +645,16 @@ def test_bad_input_gets_one_clear_error(errors: dict[str, list[str]], filled: Ca
     assert len(lines) == len(CASES[case][1])
     for line, words in zip(lines, CASES[case][1], strict=True):
         assert [each for each in words if filled(each) not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"stack_backup_dir": "backups"}, 'stack_backup_dir: "backups" is not an absolute path.'),
+        ({"stack_backup_password": None}, "stack_backup_password: there is none, and a backup is encrypted with it."),
+    ],
+)
+def test_a_backup_tells_of_bad_input_too(engine_path: str, tmp_path: Path, given: dict[str, Any], words: str) -> None:
+    done = plays.run(tmp_path, {"one": {"stack_dir": f"{tmp_path}/none", **given}}, {}, "playbooks/backup.yml", path=engine_path)
+    [said] = plays.errors(done.stdout, {"one": given})["one"]
+    assert said.startswith(words)
