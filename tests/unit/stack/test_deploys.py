@@ -89,6 +89,23 @@ def test_a_rollback_goes_to_the_last_good_deploy_where_another_is_described(root
     assert kept.target() == root / "deployed"
 
 
+def test_the_keys_weights_are_no_part_of_a_deploy(root: Path, record: Callable[[str, str], None]) -> None:
+    """Neither of one that kept them: a rotation changes them, and a spare key that came since is not to be taken for one like the others."""
+    weights, old = root / "llm-proxy/config/keys.json", '{"openai": 3}'
+    weights.parent.mkdir()
+    record("deployed", "today")
+    (root / "deployed/llm-proxy/config").mkdir(parents=True)
+    for path in (weights, root / "deployed/llm-proxy/config/keys.json"):
+        path.write_text(old, encoding="utf-8")
+    kept = deploys.Deploys(Stack(str(root), "ocweb"))
+    assert kept.target() == root / "previous"
+    weights.write_text('{"openai": 3, "openai.spare": 0}', encoding="utf-8")
+    assert kept.target() == root / "previous"
+    assert not kept.keep()
+    assert deploys.put(deploys.configuration(root / "deployed"), root) == []
+    assert json.loads(weights.read_text(encoding="utf-8")) == {"openai": 3, "openai.spare": 0}
+
+
 @pytest.mark.parametrize("moved", [0, 1, 2, 3])
 def test_an_exchange_that_was_killed_is_ended_by_the_next_program(root: Path, record: Callable[[str, str], None], moved: int) -> None:
     record("deployed", "newer")

@@ -2,7 +2,8 @@
 
 ``deployed/`` in the stack's folder is the last deploy that was healthy, ``previous/`` the one before it. Each holds compose.yml, what
 the services have mounted from their config folders, deploy.json ({at, images, format, keys: names alone}), and, where the deploy after
-it changes OpenCode, opencode.db: the sessions as they were just before. Keys, secrets and the sessions themselves are not part of a deploy.
+it changes OpenCode, opencode.db: the sessions as they were just before. Keys with their weights, secrets and the sessions themselves are
+not part of a deploy.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ from sessions import DATABASE, Sessions
 RECORDS = ("deployed", "previous")
 # The last deploy, while it changes places with the one before.
 SWAP = ".swap"
+# How often each key is chosen. It changes with the keys, by rotations too, and stays with them.
+WEIGHTS = "llm-proxy/config/keys.json"
 
 
 def configuration(root: Path) -> dict[str, tuple[bytes, int]]:
     """Return what a deploy consists of: each file's path in ``root``, with its content and mode."""
-    files = [root / "compose.yml", *sorted(root.glob("*/config/**/*"))]
+    files = {str(path.relative_to(root)): path for path in (root / "compose.yml", *sorted(root.glob("*/config/**/*")))}
     return {
-        str(path.relative_to(root)): (path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
-        for path in files
-        if path.is_file() and not path.is_symlink() and path.relative_to(root).parts[0] not in RECORDS
+        name: (path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
+        for name, path in files.items()
+        if path.is_file() and not path.is_symlink() and path.relative_to(root).parts[0] not in RECORDS and name != WEIGHTS
     }
 
 
