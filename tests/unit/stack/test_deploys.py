@@ -90,7 +90,7 @@ def test_a_rollback_goes_to_the_last_good_deploy_where_another_is_described(root
 
 
 def test_the_keys_weights_are_no_part_of_a_deploy(root: Path, record: Callable[[str, str], None]) -> None:
-    """Neither of one that kept them: a rotation changes them, and a spare key that came since is not to be taken for one like the others."""
+    """Nor of one that has kept them: a rotation changes them, and a spare key that came since is not to become one like the others."""
     weights, old = root / "llm-proxy/config/keys.json", '{"openai": 3}'
     weights.parent.mkdir()
     record("deployed", "today")
@@ -182,6 +182,7 @@ class Engine(Stack):
     unwell: list[str]
     waited: list[int]
     stopped = 0
+    without = ""
 
     def missing(self, images: Iterable[str]) -> list[str]:
         return []
@@ -193,8 +194,9 @@ class Engine(Stack):
         self.stopped += arguments[0] == "stop"
         return subprocess.CompletedProcess(arguments, 0, "", "")
 
-    def up(self, seconds: int, recreate: bool = False, hurry: bool = True) -> str:
+    def up(self, seconds: int, recreate: bool = False, hurry: bool = True, without: str = "") -> str:
         self.waited.append(seconds)
+        self.without = without
         return self.unwell.pop(0)
 
 
@@ -273,14 +275,63 @@ def test_a_deploy_comes_back_with_the_sessions_that_it_can_read(
     assert (root / "gateway/config/Caddyfile").read_text(encoding="utf-8") == "two"
 
 
-def test_sessions_that_cannot_be_put_back_are_kept(kept: Kept, root: Path) -> None:
-    record, home, _ = kept
+@pytest.mark.parametrize("others", ["", "frontend"])
+def test_sessions_that_cannot_be_put_back_are_kept_and_the_other_services_are_those_of_the_deploy(
+    kept: Kept, root: Path, others: str
+) -> None:
+    record, home, engine = kept
     (root / "deployed/opencode.db").write_bytes(b"from before")
     (root / "gateway/config/Caddyfile").write_text("three", encoding="utf-8")
-    home.format_now, home.broken = ["1", "2"], "put"
+    home.format_now, home.broken, engine.unwell = ["1", "2"], "put", [others]
     said = record.come_back(1, recreate=False)
-    assert "is back, but not healthy either: backend, which is stopped (its sessions cannot be put back: database is locked)" in said
+    stopped = "backend, which is stopped (its sessions cannot be put back: database is locked)"
+    assert f"is back, but not healthy either: {stopped}{', frontend' if others else ''}. Why the new one failed" in said
+    assert (engine.waited, engine.without) == ([1], "backend")
     assert (root / "deployed/opencode.db").read_bytes() == b"from before"
+
+
+def test_a_service_that_is_left_out_is_neither_started_nor_waited_for(root: Path, stub_command: StubCommand) -> None:
+    described = [
+        {
+            "Id": service,
+            "Name": service,
+            "RestartCount": 0,
+            "Config": {"Image": "i", "Labels": {"com.docker.compose.service": service}},
+            "NetworkSettings": {"Ports": {}},
+            "State": {**state, "StartedAt": "", "ExitCode": 0, "OOMKilled": False, "Health": {"Status": "healthy"}},
+        }
+        for service, state in {"backend": {"Status": "exited"}, "frontend": {"Status": "running"}}.items()
+    ]
+    stub_command(
+        f"""case "$*" in
+          *config*) echo '{{"services": {{"backend": {{}}, "frontend": {{}}}}}}' ;;
+          ps*) echo backend frontend ;;
+          *inspect*) echo '{json.dumps(described)}' ;;
+          start*) echo "$*" >>{root}/started ;;
+        esac"""
+    )
+    assert Stack(str(root), "ocweb").up(0, without="backend") == ""
+    assert (root / "started").read_text(encoding="utf-8") == "start frontend\n"
+    assert Stack(str(root), "ocweb").up(0) == "backend"
+
+
+def test_a_rollback_to_the_last_good_deploy_starts_what_it_can(kept: Kept, root: Path) -> None:
+    record, home, engine = kept
+    (root / "deployed/opencode.db").write_bytes(b"from before")
+    (root / "gateway/config/Caddyfile").write_text("of a run that was killed", encoding="utf-8")
+    home.format_now, home.broken, engine.unwell = ["1", "2"], "put", [""]
+    with pytest.raises(Refusal, match=r"did not become healthy within 1 seconds .*: backend, which is stopped"):
+        record.roll_back(1, restore_sessions=True, check=False)
+    assert (engine.waited, engine.without) == ([1], "backend")
+
+
+def test_what_it_does_not_know_changes_nothing(kept: Kept, root: Path) -> None:
+    record, home, engine = kept
+    (root / "deployed").rename(root / ".swap")
+    with pytest.raises(KeyError, match="rollback"):
+        deploys.carried_out(record, {"do": "rollback"})
+    assert (root / ".swap").exists()
+    assert (home.asked, engine.waited) == ([], [])
 
 
 def test_a_copy_goes_once_the_sessions_are_those_of_the_deploy(kept: Kept, root: Path) -> None:

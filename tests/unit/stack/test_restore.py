@@ -121,7 +121,7 @@ def test_where_services_are_not_healthy_with_it_all_is_as_it_was(tmp_path: Path,
         def compose(self, *arguments: str, file: Path | None = None, timeout: float | None = 60) -> subprocess.CompletedProcess[str]:
             return subprocess.CompletedProcess(arguments, 0, "", "")
 
-        def up(self, seconds: int, recreate: bool = False, hurry: bool = True) -> str:
+        def up(self, seconds: int, recreate: bool = False, hurry: bool = True, without: str = "") -> str:
             waited.append(seconds)
             return unwell.pop(0)
 

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ class Deploys:
         """Make a kept deploy the one that runs; return which services are not healthy then, "" if all are.
 
         With ``restore_sessions`` the sessions are those that are kept with it; ``self.aside`` names those that were there, and to name
-        them as ``aside`` brings them back.
+        them as ``aside`` brings them back. Where that fails, the agent stays stopped.
         """
         if self.stack.model().get("networks") != self.stack.model(record / "compose.yml").get("networks"):
             self.stack.compose("down", "--remove-orphans", "--timeout", "5", timeout=None)
@@ -176,7 +177,10 @@ class Deploys:
             if aside:
                 self.of_record(record).ask("take_back", aside)
         except RuntimeError as error:
-            return f"backend, which is stopped (its sessions cannot be put back: {error})"
+            stopped = f"backend, which is stopped (its sessions cannot be put back: {error})"
+            # From the deploy before the last one, a rollback that fails goes back.
+            others = self.stack.up(seconds, recreate, without="backend") if record != self.previous else ""
+            return ", ".join(filter(None, (stopped, others)))
         return self.stack.up(seconds, recreate)
 
     def up(self, seconds: int) -> dict[str, Any]:
@@ -301,19 +305,17 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
 def carried_out(deploys: Deploys, question: dict[str, Any]) -> dict[str, Any]:
     """Do ``do``, while nothing else is at work on the stack, and return what came of it."""
     seconds, check = int(question.get("seconds", 300)), bool(question.get("check", False))
+    recreate, restore_sessions = (bool(question.get(name, False)) for name in ("recreate", "restore_sessions"))
+    deed: Callable[[], dict[str, Any]] = {
+        "up": lambda: deploys.up(seconds),
+        "keep": lambda: {"changed": deploys.keep()},
+        "before": lambda: {"changed": deploys.before()},
+        "come_back": lambda: {"said": (said := deploys.come_back(seconds, recreate)), "changed": bool(said)},
+        "roll_back": lambda: {"lines": deploys.roll_back(seconds, restore_sessions, check), "changed": True},
+    }[question["do"]]
     if not check:
         deploys.exchange()
-    if question["do"] == "up":
-        return deploys.up(seconds)
-    if question["do"] == "keep":
-        return {"changed": deploys.keep()}
-    if question["do"] == "before":
-        return {"changed": deploys.before()}
-    if question["do"] == "come_back":
-        said = deploys.come_back(seconds, bool(question.get("recreate", False)))
-        return {"changed": bool(said), "said": said}
-    lines = deploys.roll_back(seconds, bool(question.get("restore_sessions", False)), check)
-    return {"changed": True, "lines": lines}
+    return deed()
 
 
 def main(question: dict[str, Any]) -> dict[str, Any]:

@@ -254,11 +254,12 @@ class Stack:
         volumes = self.model().get("services", {}).get("backend", {}).get("volumes", []) if self.description.exists() else []
         return next((str(one["source"]) for one in volumes if one.get("target") == "/workspace"), "")
 
-    def up(self, seconds: int, recreate: bool = False, hurry: bool = True) -> str:
+    def up(self, seconds: int, recreate: bool = False, hurry: bool = True, without: str = "") -> str:
         """Start what is described, without a build, and say which services are not healthy after ``seconds``; "" if all are.
 
-        With ``hurry``, what has to stop is given five seconds for it, else the time that its description says. All start at once,
-        as at a boot: one after the other, as Compose starts them, takes twice as long, and no limit of its own holds for it.
+        The service ``without`` is left as it is, and not waited for. With ``hurry``, what has to stop is given five seconds for it, else
+        the time that its description says. All start at once, as at a boot: one after the other, as Compose starts them, takes twice as
+        long, and no limit of its own holds for it.
         """
         options = [
             "--no-build",
@@ -269,13 +270,13 @@ class Stack:
             *(["--force-recreate"] if recreate else []),
         ]
         done = self.compose("up", "--no-start", *options, timeout=None)
-        wanted = set(self.model().get("services", {}))
+        wanted = set(self.model().get("services", {})) - {without}
         if done.returncode or not wanted:
-            return f"none ({(done.stderr.strip().splitlines() or ['Compose gave no reason'])[-1].strip()})"
-        there = self.containers()
+            return f"not all of it can be started ({(done.stderr.strip().splitlines() or ['Compose gave no reason'])[-1].strip()})"
+        there = [one for one in self.containers() if one["service"] != without]
         started = run("docker", "start", *(one["id"] for one in there), timeout=None)
         if started.returncode:
-            return f"none ({started.stderr.strip().splitlines()[0]})"
+            return f"not all of it can be started ({started.stderr.strip().splitlines()[0]})"
         before = {one["id"]: int(one["restarts"]) for one in there}
         # Compose gives up on a service at its first word of being unwell, which a slow start may be.
         end = time.monotonic() + seconds
