@@ -39,6 +39,17 @@ def run(
     )
 
 
+def rendered(folder: Path, template: Path, hosts: Mapping[str, Mapping[str, Any]], *files: Path) -> dict[str, str]:
+    """Return what Ansible makes of a template for hosts with these variables; those of ``files`` stand above them."""
+    inventory = folder / "hosts.json"
+    inventory.write_text(json.dumps({"all": {"hosts": hosts, "vars": COMMON}}), encoding="utf-8")
+    ansible = Path(sys.executable).with_name("ansible")
+    given = [f"--inventory={inventory}", *(f"--extra-vars=@{file}" for file in files)]
+    arguments = f"src={template} dest={folder}/{{{{ inventory_hostname }}}}"
+    subprocess.run([ansible, "all", *given, "-m", "ansible.builtin.template", "-a", arguments], capture_output=True, check=True)
+    return {name: (folder / name).read_text(encoding="utf-8") for name in hosts}
+
+
 def results(said: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield of each task that a run in JSON reports the task's name, a host's, and what came of it there."""
     report = json.loads(said[said.index('{\n    "custom_stats"') : said.rindex("}") + 1])

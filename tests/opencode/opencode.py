@@ -27,12 +27,12 @@ class OpenCode:
         (folder / "opencode.json").write_text(
             json.dumps(
                 {
+                    "permission": {"*": "allow"},
                     **config,
                     "provider": {"litellm-proxy": provider},
                     "enabled_providers": ["litellm-proxy"],
                     "model": first,
                     "small_model": first,
-                    "permission": {"*": "allow"},
                     "autoupdate": False,
                     "share": "disabled",
                 }
@@ -79,7 +79,7 @@ class OpenCode:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"content-type": "application/json"}, method=method)
         with urllib.request.urlopen(request, timeout=seconds) as response:
-            return json.load(response)
+            return json.loads(response.read() or "null")
 
     def session(self) -> str:
         session: str = self.call("POST", "/session", {})["id"]

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -30,11 +28,8 @@ AUTHORITY = {"__frontend_acme": True, "__frontend_acme_servers": [{"hostname": "
 
 def written(policy: str, folder: Path, more: dict[str, object] | None = None) -> str:
     """Return squid.conf."""
-    arguments = f"src={ROOT}/roles/llm_proxy/templates/squid.conf.j2 dest={folder}/squid.conf"
-    variables = json.dumps({**GIVEN, **(more or {}), "backend_egress_policy": policy, "ansible_python_interpreter": sys.executable})
-    command: list[str | Path] = [Path(sys.executable).with_name("ansible"), "localhost", "-c", "local", "-m", "ansible.builtin.template"]
-    subprocess.run([*command, "-a", arguments, "-e", variables], capture_output=True, check=True)
-    return (folder / "squid.conf").read_text(encoding="utf-8")
+    variables = {**GIVEN, **(more or {}), "backend_egress_policy": policy}
+    return plays.rendered(folder, ROOT / "roles/llm_proxy/templates/squid.conf.j2", {"squid.conf": variables})["squid.conf"]
 
 
 def allowed(policy: str, folder: Path, who: str = "backend", more: dict[str, object] | None = None) -> list[str]:
