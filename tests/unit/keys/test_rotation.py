@@ -3,7 +3,10 @@
 import fcntl
 import json
 import os
+import re
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import rotation
 from key_files import KeyFiles, Records, fingerprint
@@ -464,3 +468,17 @@ def test_other_files_beside_the_keys_are_no_keys(host: Host) -> None:
     for name in (".nfs01", ".new", ".gitkeep"):
         (host.proxy / "keys" / name).write_text("", encoding="utf-8")
     assert not host.run("rotate", {"openai": OLD})["changed"]
+
+
+def test_the_program_finds_each_of_its_modules_in_what_is_sent(host: Host) -> None:
+    """As roles/llm_proxy/vars has them, in their order, where nothing else of the project is."""
+    roles = Path(__file__).parents[3] / "roles"
+    known = yaml.safe_load((roles / "llm_proxy/vars/main.yml").read_text(encoding="utf-8"))["__llm_proxy_key_modules"]
+    files = {name: re.findall(r"'([\w/]+[.]py)'", lookup) for name, lookup in known.items()}
+    paths = {name: roles / "llm_proxy/files" / own[0] if own else roles / f"stack/files/host/{name}.py" for name, own in files.items()}
+    question = {"do": "revoke", "check": True, "stack_dir": str(host.stack), "keys": {}, "providers": {}, "chosen": ["all"]}
+    given = {"modules": {name: path.read_text(encoding="utf-8") for name, path in paths.items()}, "question": question}
+    runner = (roles / "stack/files/host/run.py").read_text(encoding="utf-8")
+    done = subprocess.run([sys.executable, "-I", "-c", runner], input=json.dumps(given), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["error"] == ""

@@ -2,8 +2,10 @@
 
 import base64
 import gzip
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +63,26 @@ def test_a_file_that_holds_it_is_found(tmp_path: Path, path: str, place: str, te
     file.parent.mkdir(parents=True)
     file.write_text(f"before {text} after", encoding="utf-8")
     assert found(tmp_path) == {place: (1, [str(file)])}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        html.escape(KEY),
+        repr(KEY),
+        repr(KEY.encode()),
+        json.dumps(KEY).replace("/", "\\/"),
+        json.dumps(json.dumps(KEY)),
+        quote(KEY),
+        re.sub("%..", lambda code: code[0].lower(), quote(KEY, safe="")),
+        KEY.encode().hex().upper(),
+    ],
+    ids=["html", "python", "python bytes", "json of php", "json in json", "path", "url in lower case", "hex in upper case"],
+)
+def test_a_key_is_known_in_every_spelling_that_the_proxy_masks(tmp_path: Path, text: str) -> None:
+    (tmp_path / "stack").mkdir()
+    (tmp_path / "stack/notes").write_text(f"before {text} after", encoding="utf-8")
+    assert found(tmp_path) == {"the stack's folder": (1, [str(tmp_path / "stack/notes")])}
 
 
 def test_where_it_is_not_nothing_is_found(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ What is looked for goes to grep by standard input, and is nowhere else: not in a
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import glob
 import gzip
@@ -17,7 +16,8 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+
+from masking import spellings
 
 SECONDS = 120
 # In the memory of the one who had it, a key is to be expected.
@@ -50,24 +50,14 @@ HOMES = (
 Place = dict[str, Any]
 
 
-def spellings(key: str) -> list[str]:
-    """Return the ways in which a key may be written down: plain, in JSON, in a URL, in hexadecimal digits, within base64."""
-    raw = key.encode()
-    found = {key, json.dumps(key)[1:-1], quote(key, safe=""), raw.hex()}
-    for before in range(3):
-        encoded = base64.b64encode(bytes(before) + raw).decode()
-        whole = encoded[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
-        found |= {whole, whole.replace("+", "-").replace("/", "_")}
-    return sorted(found)
-
-
 def sweep(keys: list[str], stack_dir: str, project: str) -> list[Place]:
     """Look for ``keys`` everywhere on this machine.
 
     Returns of each place its name (``place``), how many files or pieces of memory hold one (``found``) and which (``where``, a few), what
     could not be read (``unread``), and whether that is to be ``expected``.
     """
-    words = sorted({word for key in keys if len(key) >= MIN_WORD for word in spellings(key) if len(word) >= MIN_WORD})
+    written = {word.decode() for key in keys if len(key) >= MIN_WORD for word in spellings(key)}
+    words = sorted(word for word in written if len(word) >= MIN_WORD)
     short = []
     if any(len(key) < MIN_WORD for key in keys):
         short = [_place(f"a key of less than {MIN_WORD} characters", unread=["it was not looked for: it may stand anywhere"])]
