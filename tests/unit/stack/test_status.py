@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 import status
+from events import EventLog
 from folder import Stack
 
 StubCommand = Callable[..., None]
@@ -85,6 +87,22 @@ def test_what_is_wrong_is_said_first(report: dict[str, Any]) -> None:
         "  ! The canary key was used 1 times",
     ]
     assert not report["ok"]
+
+
+def test_the_decoy_is_well_again_once_its_events_were_moved_aside_as_the_document_says(
+    report: dict[str, Any], root: Path, tmp_path: Path
+) -> None:
+    told = "someone takes keys. Once you have looked into it, move llm-proxy/state/events.jsonl in the stack's folder aside"
+    assert [told in line for line in status.problems(report)][-1]
+    document = (Path(__file__).parents[3] / "docs/keys.md").read_text(encoding="utf-8")
+    [command] = re.findall(r"`sudo (mv [^`]*)`", document)
+    subprocess.run(["sh", "-c", command.replace("/opt/ocweb", str(root)).replace("/root", str(tmp_path))], check=True)
+    after = status.report(Stack(str(root), "ocweb"), 90)
+    assert after["canary"] == {"count": 0, "last": None}
+    assert after["problems"] == report["problems"][:-1]
+    # The next one is told of again.
+    EventLog(root / "llm-proxy/state/events.jsonl").add("canary", "egress")
+    assert status.report(Stack(str(root), "ocweb"), 90)["canary"]["count"] == 1
 
 
 def test_a_host_without_a_stack_is_no_error(tmp_path: Path, stub_command: StubCommand) -> None:
