@@ -225,3 +225,9 @@ def test_every_link_to_a_file_leads_somewhere() -> None:
     for document in DOCUMENTS:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_variables_that_a_bundle_depends_on_are_those_that_are_compared() -> None:
+    known = yaml.safe_load((ROOT / "roles/stack/vars/main.yml").read_text(encoding="utf-8"))["__stack_bundle_variables"]
+    [listed] = re.findall(r"images depend on a few variables \((.*?)\)", (ROOT / "docs/offline.md").read_text(encoding="utf-8"), re.S)
+    assert set(re.findall(r"`(\w+)`", listed)) == set(known)

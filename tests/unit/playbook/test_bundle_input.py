@@ -17,7 +17,13 @@ import plays
 
 ROOT = Path(__file__).parents[3]
 WITHOUT_PLUGINS = '#!/bin/sh\ncase "$*" in info*) echo "26.1.5 /var/lib/docker" ;; ps*|image*) ;; *) exit 1 ;; esac\n'
-VARIABLES = {"stack_project": "ocweb", "stack_base_image": "auto", "backend_packages": [], "frontend_source": "npm"}
+VARIABLES = {
+    "stack_project": "ocweb",
+    "stack_base_image": "auto",
+    "backend_packages": [],
+    "frontend_source": "npm",
+    "frontend_ui": "oc-web",
+}
 HERE = bundle.version(ROOT)
 Change = Callable[[Path, dict[str, Any]], None]
 
@@ -72,6 +78,12 @@ IMAGES: dict[str, tuple[Change, dict[str, Any], list[str]]] = {
         {"stack_project": "other", "backend_packages": ["jq"]},
         ["other variables", 'stack_project: "other" here, and "ocweb" there', 'backend_packages: ["jq"] here, and [] there'],
     ),
+    "page": (
+        say(),
+        {"stack_mode": "development", "frontend_ui": "opencode"},
+        ["other variables", 'frontend_ui: "opencode" here, and "oc-web" there'],
+    ),
+    "page in production": (say(), {"frontend_ui": "opencode"}, ["what they are built from was changed since it was made"]),
     "version": (say(version="0.0.1"), {}, [f"the bundle is of version 0.0.1, and this is version {HERE}"]),
     "changed": (say(), {}, ["the bundle has no localhost/ocweb/egress:", "what they are built from was changed since it was made"]),
 }
