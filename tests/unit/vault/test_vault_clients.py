@@ -39,6 +39,12 @@ def test_it_hands_over_the_password_of_a_label(client: Path) -> None:
     assert password(client, "mine") == b"from the manager"
 
 
+def test_a_password_without_an_end_of_its_line_is_one_too(client: Path, stub_command: Callable[..., None]) -> None:
+    """As `pass insert --multiline` takes it from a pipe."""
+    stub_command("printf 'from the manager'", MANAGERS[client.name][0])
+    assert password(client, "mine") == b"from the manager"
+
+
 @pytest.mark.parametrize("label", ["other", "mine; echo x", None])
 def test_a_label_without_a_password_is_said_to_have_none(client: Path, label: str | None) -> None:
     with pytest.raises(AnsibleError, match=f"did not find a secret for vault-id={label}"):
