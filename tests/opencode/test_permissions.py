@@ -28,9 +28,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 def opencode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenCode]:
     provider = FakeProvider()
     agents = {name: {"mode": "primary", "permission": permission} for name, (permission, _) in CASES.items()}
-    opencode = OpenCode(
-        tmp_path_factory.mktemp("opencode"), provider.url, MODELS, agent=agents, permission={"bash": "deny", "*": "allow"}
-    )
+    opencode = OpenCode(tmp_path_factory.mktemp("opencode"), provider.url, MODELS, agent=agents, permission={"bash": "deny", "*": "allow"})
     yield opencode
     opencode.stop()
     provider.shutdown()
