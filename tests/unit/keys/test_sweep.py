@@ -8,6 +8,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +18,7 @@ import pytest
 
 import sweep
 
+LIMIT = sweep.Limit(float("inf"))
 KEY = "sk-proj-a+b/c=d\"e'f-0123456789"
 
 
@@ -105,6 +108,132 @@ def holding(where: str) -> Any:
     process.stdin.flush()
     process.stdout.readline()
     return process
+
+
+# Reserves more than any memory, as any process may, and writes a page of each piece if it is told to; it keeps a key.
+RESERVING = """
+import mmap, sys
+key = sys.stdin.readline().strip() * 2
+kept = []
+for number in range(100):
+    # Private, nobody's, and not set aside (MAP_NORESERVE).
+    kept.append(mmap.mmap(-1, 1 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, prot=mmap.PROT_READ | mmap.PROT_WRITE))
+    kept[-1].madvise(mmap.MADV_NOHUGEPAGE)
+    if "written" in sys.argv:
+        kept[-1][number * mmap.PAGESIZE] = 1
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def reserving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Make the backend and the proxy a process each that has reserved 100 TiB; those that are named have written to it here and there."""
+    begun = {}
+
+    def begin(*written: str) -> None:
+        for name in ("backend", "llm-proxy"):
+            words = [sys.executable, "-c", RESERVING, *(["written"] if name in written else [])]
+            process = begun[name] = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            assert process.stdin and process.stdout
+            process.stdin.write(f"{KEY}\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "ready\n"
+        containers = [{"service": name, "id": name, "running": True, "layers": [str(tmp_path / "stack")]} for name in begun]
+        monkeypatch.setattr(sweep, "_containers", lambda _: (containers, ""))
+        monkeypatch.setattr(
+            sweep, "_output", lambda words: f"PID\n{begun[words[2]].pid}\n" if words[1] == "top" else str(tmp_path / "docker")
+        )
+
+    yield begin
+    for process in begun.values():
+        process.kill()
+        process.communicate()
+
+
+def test_memory_that_is_only_reserved_takes_no_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserving: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(sweep, "SECONDS", 30)
+    reserving()
+    found = places(tmp_path)
+    for place in ("backend: memory", "llm-proxy: memory"):
+        assert found[place]["found"] > 0
+        assert found[place]["unread"] == []
+
+
+def test_a_container_whose_memory_takes_too_long_holds_up_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserving: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(sweep, "SECONDS", 5)
+    reserving("backend")
+    begin = time.monotonic()
+    found = places(tmp_path)
+    assert time.monotonic() - begin < 60
+    assert found["backend: memory"]["unread"] == ["the time for it ran out: 1 of its 1 processes were not searched, or not to the end"]
+    # What is small comes first.
+    assert found["backend: memory"]["found"] > 0
+    assert found["llm-proxy: memory"]["unread"] == []
+
+
+def test_a_search_of_files_that_takes_too_long_is_ended_and_what_it_found_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stack").mkdir()
+    engine(tmp_path, monkeypatch, "exit 1")
+    (tmp_path / "bin/grep").write_text("#!/bin/sh\nprintf 'found/here\\0'\nexec sleep 600\n", encoding="utf-8")
+    (tmp_path / "bin/grep").chmod(0o755)
+    monkeypatch.setattr(sweep, "SECONDS", 2)
+    found = sweep._in_files("here", [str(tmp_path)], [KEY], LIMIT)
+    assert (found["found"], found["where"]) == (1, ["found/here"])
+    assert found["unread"] == ["the time for it ran out, and the rest was not looked at"]
+
+
+def test_a_search_of_files_that_is_killed_is_not_taken_for_one_that_found_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(tmp_path, monkeypatch, "exit 1")
+    (tmp_path / "bin/grep").write_text("#!/bin/sh\nkill -KILL $$\n", encoding="utf-8")
+    (tmp_path / "bin/grep").chmod(0o755)
+    assert sweep._in_files("here", [str(tmp_path)], [KEY], LIMIT)["unread"] == ["grep: -9"]
+
+
+@pytest.mark.parametrize("end", ["time", "callers"])
+def test_at_the_end_of_all_time_or_where_nobody_waits_every_search_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserving: Callable[..., None], end: str
+) -> None:
+    for name in ("stack", "tmp", "log", "etc", "home/.config", "docker/containers"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "log/one.gz").write_bytes(gzip.compress(b"nothing"))
+    reserving("backend", "llm-proxy")
+    asking, gone = os.pipe()
+    if end == "time":
+        monkeypatch.setattr(sweep, "MOST_SECONDS", 0)
+    else:
+        os.close(gone)
+    found = sweep.sweep([KEY], str(tmp_path / "stack"), "ocweb", [asking])
+    os.close(asking)
+    assert [place["place"] for place in found if not any("the time for it ran out" in reason for reason in place["unread"])] == []
+    if end == "time":
+        os.close(gone)
+
+
+CALLED = """
+import sweep, time
+with sweep.callers() as asking:
+    limit = sweep.Limit(60, asking)
+    begin = time.monotonic()
+    print("waited for" if limit.left() else "alone", flush=True)
+    while limit.left():
+        time.sleep(0.05)
+    print("alone" if time.monotonic() - begin < 50 else "over", flush=True)
+"""
+
+
+def test_who_asked_is_missed_when_it_ends() -> None:
+    words = ["sh", "-c", '"$0" -c "$1"; true', sys.executable, CALLED]
+    environment = {**os.environ, "PYTHONPATH": str(Path(sweep.__file__).parent)}
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment) as caller:
+        assert caller.stdout
+        assert caller.stdout.readline() == "waited for\n"
+        caller.kill()
+        assert caller.stdout.readline() == "alone\n"
 
 
 def test_the_memory_of_a_containers_processes_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +356,7 @@ def test_every_container_of_a_service_is_searched_and_what_lies_in_memory_too(tm
     assert trouble == ""
     looked: dict[str, list[str]] = {}
 
-    def look(place: str, paths: list[str], _: list[str]) -> dict[str, Any]:
+    def look(place: str, paths: list[str], *_: object) -> dict[str, Any]:
         looked[place] = paths
         return sweep._place(place)
 
@@ -245,7 +374,7 @@ def test_what_may_not_be_looked_at_is_not_taken_for_what_is_not_there(tmp_path: 
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "lstat", denied)
-        assert sweep._in_files("the engine", [str(tmp_path)], [KEY])["unread"] == [f"{tmp_path}: Permission denied"]
+        assert sweep._in_files("the engine", [str(tmp_path)], [KEY], LIMIT)["unread"] == [f"{tmp_path}: Permission denied"]
     with monkeypatch.context() as patched:
         patched.setattr(Path, "read_bytes", denied)
-        assert "not allowed" in sweep._in_processes([KEY])["unread"][0]
+        assert "not allowed" in sweep._in_processes([KEY], LIMIT)["unread"][0]

@@ -11,19 +11,30 @@ import gzip
 import json
 import os
 import re
+import select
 import subprocess
+import time
 import zlib
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from masking import spellings
 
+# For each place, for all of them, and between two looks at whether there is still time.
 SECONDS = 120
+MOST_SECONDS = 600
+STEP = 1
+OUT_OF_TIME = "the time for it ran out"
 # In the memory of the one who had it, a key is to be expected.
 HOLDER = "llm-proxy"
 BLOCK = 1024 * 1024
+# So much memory is described at once.
+CHUNK = 64 * BLOCK
 PAGE = os.sysconf("SC_PAGE_SIZE")
+# The highest bits of a page's description say that it is in memory, or swapped out; the others also stand where nothing was ever written.
+UNWRITTEN = bytes(range(0x40))
 # What is shorter stands everywhere.
 MIN_WORD = 8
 # Kilobytes for grep, which holds a line whole: in the agent's home there may be a file whose one line is larger than this machine's memory.
@@ -50,8 +61,59 @@ HOMES = (
 Place = dict[str, Any]
 
 
-def sweep(keys: list[str], stack_dir: str, project: str) -> list[Place]:
-    """Look for ``keys`` everywhere on this machine.
+class OutOfTimeError(Exception):
+    """A search has taken as long as it may."""
+
+
+class Limit:
+    """So many seconds, but no longer than the ``callers`` are there."""
+
+    def __init__(self, seconds: float, asking: Iterable[int] = ()) -> None:
+        self._end = time.monotonic() + seconds
+        self._asking = list(asking)
+
+    def within(self, seconds: float) -> Limit:
+        """Return another one that ends with this one, and after so many seconds at the latest."""
+        return Limit(min(seconds, self.left()), self._asking)
+
+    def left(self) -> float:
+        """Return how many seconds are left."""
+        ended = select.poll()
+        for one in self._asking:
+            ended.register(one, select.POLLIN)
+        return 0.0 if self._asking and ended.poll(0) else max(0.0, self._end - time.monotonic())
+
+    def check(self) -> None:
+        """See that there is time.
+
+        Raises:
+            OutOfTimeError: there is none.
+        """
+        if not self.left():
+            raise OutOfTimeError
+
+
+@contextlib.contextmanager
+def callers() -> Iterator[list[int]]:
+    """Yield descriptors of the processes that wait for this one, up to the one that serves the connection: they can be read when those end.
+
+    When a connection breaks, this is all that is seen of it. Whoever is nobody's child is a service that may be restarted meanwhile.
+    """
+    found: list[int] = []
+    pid = os.getppid()
+    with contextlib.suppress(OSError):
+        while (above := int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])) > 1:
+            found.append(os.pidfd_open(pid))
+            pid = above
+    try:
+        yield found
+    finally:
+        for one in found:
+            os.close(one)
+
+
+def sweep(keys: list[str], stack_dir: str, project: str, asking: Iterable[int] = ()) -> list[Place]:
+    """Look for ``keys`` everywhere on this machine, as long as the ``callers`` in ``asking`` are there.
 
     Returns of each place its name (``place``), how many files or pieces of memory hold one (``found``) and which (``where``, a few), what
     could not be read (``unread``), and whether that is to be ``expected``.
@@ -63,6 +125,7 @@ def sweep(keys: list[str], stack_dir: str, project: str) -> list[Place]:
         short = [_place(f"a key of less than {MIN_WORD} characters", unread=["it was not looked for: it may stand anywhere"])]
     if not words:
         return short
+    limit = Limit(MOST_SECONDS, asking)
     containers, trouble = _containers(project)
     root = _output(["docker", "info", "--format", "{{.DockerRootDir}}"]).strip() or "/var/lib/docker"
     places = {
@@ -77,10 +140,10 @@ def sweep(keys: list[str], stack_dir: str, project: str) -> list[Place]:
         # Of a service, there may be more than one container.
         places.setdefault(f"{one['service']}: file system and image", []).extend(one["layers"])
     with ThreadPoolExecutor(4) as pool:
-        files = pool.map(lambda item: _in_files(item[0], item[1], words), places.items())
-        packed = pool.submit(_in_packed, "logs that are packed", LOGS, words)
-        memory = pool.map(lambda one: _in_memory(one, words), containers)
-        environment = pool.submit(_in_processes, words)
+        files = pool.map(lambda item: _in_files(item[0], item[1], words, limit), places.items())
+        packed = pool.submit(_in_packed, "logs that are packed", LOGS, words, limit)
+        memory = pool.map(lambda one: _in_memory(one, words, limit), containers)
+        environment = pool.submit(_in_processes, words, limit)
         unknown = [_place("the stack's containers", unread=[trouble])] if trouble else []
         return [*short, *files, packed.result(), *unknown, *memory, environment.result()]
 
@@ -134,7 +197,7 @@ def _tmpfs(container: dict[str, Any]) -> list[str]:
     return [f"/proc/{pid}/root{mount}" for mount in sorted(set(kept))]
 
 
-def _in_files(place: str, paths: list[str], words: list[str]) -> Place:
+def _in_files(place: str, paths: list[str], words: list[str], limit: Limit) -> Place:
     """Look into every regular file under some paths, without leaving their file system for another's sockets and devices."""
     found = _place(place)
     paths, hidden = _reachable(paths)
@@ -143,7 +206,7 @@ def _in_files(place: str, paths: list[str], words: list[str]) -> Place:
         return found
     # Lines end at zero bytes, of which files of that kind mostly consist.
     command = ["grep", "-z", "-r", "-l", "-a", "-F", "-D", "skip", "-Z", "-f", "-", "--", *paths]
-    done = _run(["sh", "-c", f'ulimit -v {GREP_MEMORY}; exec "$@"', "sh", *command], "\n".join(words))
+    done = _run(["sh", "-c", f'ulimit -v {GREP_MEMORY}; exec "$@"', "sh", *command], "\n".join(words), limit)
     names = [name for name in done.stdout.split("\0") if name]
     # What is gone again between the look at its folder and its turn was not left behind.
     unread = [line for line in done.stderr.splitlines() if not line.endswith(("No such file or directory", "No such device or address"))]
@@ -151,7 +214,7 @@ def _in_files(place: str, paths: list[str], words: list[str]) -> Place:
         **found,
         "found": len(names),
         "where": names[:5],
-        "unread": (hidden + unread)[:3] + ([f"grep: {done.returncode}"] if done.returncode > 2 else []),
+        "unread": (hidden + unread)[:3] + ([f"grep: {done.returncode}"] if done.returncode not in (0, 1, 2, 99) else []),
     }
 
 
@@ -170,20 +233,25 @@ def _reachable(paths: list[str]) -> tuple[list[str], list[str]]:
     return there, hidden
 
 
-def _in_packed(place: str, folders: list[str], words: list[str]) -> Place:
+def _in_packed(place: str, folders: list[str], words: list[str], limit: Limit) -> Place:
     """Look into the logs that gzip has packed; what is unreadable, the look at all files says."""
     found, needles = _place(place), [word.encode() for word in words]
     longest = max(map(len, needles))
+    limit = limit.within(SECONDS)
     for path in (path for folder in folders for path in glob.glob(f"{folder}/**/*.gz", recursive=True)):
         try:
             with gzip.open(path) as file:
                 rest = b""
                 while block := file.read(BLOCK):
+                    limit.check()
                     if any(needle in rest + block for needle in needles):
                         found["found"] += 1
                         found["where"] = [*found["where"], path][:5]
                         break
                     rest = block[-longest:]
+        except OutOfTimeError:
+            found["unread"] = [f"{OUT_OF_TIME} at {path}", *found["unread"]][:3]
+            break
         except FileNotFoundError:
             continue
         except (OSError, EOFError, zlib.error) as error:
@@ -191,17 +259,23 @@ def _in_packed(place: str, folders: list[str], words: list[str]) -> Place:
     return found
 
 
-def _in_memory(container: dict[str, Any], words: list[str]) -> Place:
-    """Look into what the processes of a container have written to their memory."""
+def _in_memory(container: dict[str, Any], words: list[str], limit: Limit) -> Place:
+    """Look into what the processes of a container have written to their memory. They may have reserved more than could ever be read."""
     service = container["service"]
     found = _place(f"{service}: memory", expected=service == HOLDER)
     needles = [word.encode() for word in words]
+    limit = limit.within(SECONDS)
     pids = _output(["docker", "top", container["id"], "-eo", "pid"]).split()[1:]
     if container["running"] and not pids:
         found["unread"] = ["the engine does not tell its processes; it needs the command ps on this host"]
-    for pid in pids:
+    for number, pid in enumerate(pids):
         try:
-            found["found"] += _pieces(int(pid), needles)
+            for _ in _pieces(int(pid), needles, limit):
+                found["found"] += 1
+        except OutOfTimeError:
+            rest = f"{len(pids) - number} of its {len(pids)} processes were not searched, or not to the end"
+            found["unread"].insert(0, f"{OUT_OF_TIME}: {rest}")
+            break
         except (FileNotFoundError, ProcessLookupError):
             # It has ended, and its memory with it.
             continue
@@ -211,48 +285,76 @@ def _in_memory(container: dict[str, Any], words: list[str]) -> Place:
     return found
 
 
-def _pieces(pid: int, needles: list[bytes]) -> int:
-    """Count the regions of a process's memory that hold a key."""
-    count, longest = 0, max(map(len, needles))
+def _pieces(pid: int, needles: list[bytes], limit: Limit) -> Iterator[int]:
+    """Yield where each region of a process's memory begins that holds a key."""
+    longest = max(map(len, needles))
     with (
-        open(f"/proc/{pid}/maps", encoding="utf-8") as maps,
+        open(f"/proc/{pid}/smaps", encoding="utf-8", errors="replace") as maps,
         open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pages,
         open(f"/proc/{pid}/mem", "rb", buffering=0) as memory,
     ):
-        for line in maps:
-            region, rights, *_ = line.split()
-            if not rights.startswith("rw") or line.rstrip().endswith(("[vvar]", "[vsyscall]")):
-                continue
-            start, end = (int(part, 16) for part in region.split("-"))
-            rest = b""
-            for at in range(start, end, BLOCK):
-                size = min(BLOCK, end - at)
-                if not _written(pages.fileno(), at, size):
-                    rest = b""
-                    continue
+        # What could take all the time comes last.
+        for start, end in sorted(_regions(maps, limit), key=lambda one: one[1] - one[0]):
+            rest, after = b"", start
+            for at, size in _written(pages.fileno(), start, end, limit):
                 try:
                     block = os.pread(memory.fileno(), size, at)
                 except OSError:
                     break
-                if any(needle in rest + block for needle in needles):
-                    count += 1
+                text = (rest if at == after else b"") + block
+                if any(needle in text for needle in needles):
+                    yield start
                     break
-                rest = block[-longest:]
-    return count
+                rest, after = block[-longest:], at + size
 
 
-def _written(pages: int, at: int, size: int) -> bool:
-    """Tell by a process's page map whether memory was ever written: runtimes reserve tens of GiB that reading would fill with zeros."""
-    described = os.pread(pages, size // PAGE * 8, at // PAGE * 8)
-    # The highest bits say that a page is in memory, or swapped out.
-    return not described or max(described[7::8]) >= 0x40
+def _regions(maps: Iterable[str], limit: Limit) -> Iterator[tuple[int, int]]:
+    """Yield from where to where a process may write, and has: what is only reserved costs nothing, and may be larger than any memory."""
+    start = end = held = 0
+    for line in maps:
+        first, *more = line.split()
+        if not first.endswith(":"):
+            limit.check()
+            if held:
+                yield start, end
+            writable = more[0].startswith("rw") and more[-1] not in ("[vvar]", "[vsyscall]")
+            start, end = (int(part, 16) for part in first.split("-")) if writable else (0, 0)
+            held = 0
+        elif end and first in ("Rss:", "Swap:", "Private_Hugetlb:", "Shared_Hugetlb:"):
+            held += int(more[0])
+    if held:
+        yield start, end
 
 
-def _in_processes(words: list[str]) -> Place:
+def _written(pages: int, start: int, end: int, limit: Limit) -> Iterator[tuple[int, int]]:
+    """Yield the blocks, and their sizes, of a process's memory that were ever written, by its page map.
+
+    Raises:
+        OutOfTimeError: there is no time for the rest.
+    """
+    for chunk in range(start, end, CHUNK):
+        limit.check()
+        size = min(CHUNK, end - chunk)
+        marks = os.pread(pages, size // PAGE * 8, chunk // PAGE * 8)[7::8]
+        if marks and not marks.translate(None, UNWRITTEN):
+            continue
+        for at in range(0, size, BLOCK):
+            limit.check()
+            some = marks[at // PAGE : (at + BLOCK) // PAGE]
+            if not some or some.translate(None, UNWRITTEN):
+                yield chunk + at, min(BLOCK, size - at)
+
+
+def _in_processes(words: list[str], limit: Limit) -> Place:
     """Look into the command line and the environment of every process on the host."""
     needles = [word.encode() for word in words]
     found, hidden = _place("every process: command line and environment"), 0
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+    limit, pids = limit.within(SECONDS), [pid for pid in os.listdir("/proc") if pid.isdigit()]
+    late = 0
+    for pid in pids:
+        if not limit.left():
+            late += 1
+            continue
         for name in ("cmdline", "environ"):
             try:
                 content = Path("/proc", pid, name).read_bytes()
@@ -265,7 +367,8 @@ def _in_processes(words: list[str]) -> Place:
                 found["found"] += 1
                 found["where"].append(f"/proc/{pid}/{name}")
     found["where"] = found["where"][:5]
-    found["unread"] = [f"{hidden} times, this user was not allowed to"] if hidden else []
+    found["unread"] = [f"{OUT_OF_TIME}: {late} of {len(pids)} processes were not looked at"] if late else []
+    found["unread"] += [f"{hidden} times, this user was not allowed to"] if hidden else []
     return found
 
 
@@ -273,8 +376,20 @@ def _output(command: list[str]) -> str:
     return _run(command).stdout
 
 
-def _run(command: list[str], given: str = "") -> subprocess.CompletedProcess[str]:
+def _run(command: list[str], given: str = "", limit: Limit | None = None) -> subprocess.CompletedProcess[str]:
+    limit = limit.within(SECONDS) if limit else Limit(SECONDS)
+    pipe = subprocess.PIPE
     try:
-        return subprocess.run(command, input=given, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, errors="replace")
+    except OSError as error:
         return subprocess.CompletedProcess(command, 99, "", str(error))
+    with process:
+        rest: str | None = given
+        while limit.left():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                said, trouble = process.communicate(rest, timeout=min(STEP, limit.left()))
+                return subprocess.CompletedProcess(command, process.returncode, said, trouble)
+            rest = None
+        process.kill()
+        said, trouble = process.communicate()
+    return subprocess.CompletedProcess(command, 99, said, f"{OUT_OF_TIME}, and the rest was not looked at\n{trouble}")
