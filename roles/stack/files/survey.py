@@ -36,6 +36,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import datetime, timezone
 from typing import Any
 
 # What a deploy that was killed leaves in its folder, before that shows whose it is.
@@ -523,13 +524,15 @@ def texts_below(folder: int, parts: Sequence[str], place: str = "") -> dict[str,
 
 
 def revoked_keys(records: str) -> dict[str, dict[str, str]]:
-    """Return who revoked which keys when, by fingerprints; llm_proxy writes it down."""
-    try:
-        with open(records, encoding="utf-8") as file:
-            found: dict[str, dict[str, str]] = json.load(file)["revoked"]
-            return found
-    except (OSError, ValueError, LookupError):
-        return {}
+    """Return who revoked which keys when, by fingerprints; llm_proxy writes it down, and what it has not yet is a file beside that."""
+    found: dict[str, dict[str, str]] = {}
+    for path in glob.glob(os.path.join(glob.escape(os.path.dirname(records)), "revoked.*.*")):
+        with contextlib.suppress(OSError):
+            at = datetime.fromtimestamp(os.lstat(path).st_ctime, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+            found[os.path.basename(path).split(".")[1]] = {"at": at, "by": "a run that had not ended"}
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError), open(records, encoding="utf-8") as file:
+        found.update(json.load(file)["revoked"])
+    return found
 
 
 def by_file() -> bool:

@@ -74,7 +74,7 @@ INLINE = [
 ]
 SERVICES = {"gateway", "frontend", "backend", "llm-proxy", "egress", "<service>"}
 # Programs that are not this project's, and words of the shell.
-THEIRS = {"ssh", "mkdir", "cd", "git", "printf", "pass", "secret-tool", "op", "mv", "export", "(umask"}
+THEIRS = {"ssh", "mkdir", "cd", "git", "printf", "pass", "secret-tool", "op", "mv", "sudo", "export", "(umask"}
 SETTABLE = {name for path in ROOT.glob("roles/*/defaults/main.yml") for name in yaml.safe_load(path.read_text(encoding="utf-8"))}
 
 

@@ -1,5 +1,6 @@
 """Keys on a host: placed, rotated and revoked, and never lost. The proxy and its providers are played by a `docker` on the PATH."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -17,6 +18,7 @@ import pytest
 import yaml
 
 import rotation
+import secret_file
 from key_files import KeyFiles, Records, fingerprint
 
 OLD, NEW, OTHER = "sk-old-0123456789", "sk-new-0123456789", "sk-other-0123456789"
@@ -70,6 +72,12 @@ class Host:
         assert OLD not in json.dumps(answer)
         assert NEW not in json.dumps(answer)
         return answer
+
+    def revoke(self, *chosen: str) -> dict[str, Any]:
+        """Do both of a revocation's parts; return what was changed by the first, and what else the second said."""
+        first = self.run("revoke", {}, *chosen)
+        second = self.run("search", {}, *chosen)
+        return {**second, "changed": first["changed"], "changes": first["changes"], "error": first["error"] or second["error"]}
 
     @property
     def keys(self) -> dict[str, str]:
@@ -259,7 +267,7 @@ def test_a_deploy_takes_up_what_a_killed_rotation_left(host: Host) -> None:
 def test_a_revoked_key_is_gone_at_once_and_for_ever(host: Host) -> None:
     host.run("place", {"openai.a": OLD, "openai.b": OTHER, "gemini": "g-0123456789"})
     host.plan(stopped=True)
-    answer = host.run("revoke", {}, "openai.a")
+    answer = host.revoke("openai.a")
     assert (events(answer), sorted(host.keys)) == ([("openai.a", "revoked")], ["gemini", "openai.b"])
     assert host.records["revoked"][fingerprint(OLD)]["key"] == "openai.a"
     host.plan()
@@ -268,7 +276,7 @@ def test_a_revoked_key_is_gone_at_once_and_for_ever(host: Host) -> None:
     assert "openai.a" not in host.keys
     answer = host.run("rotate", {"openai.a": NEW, "openai.b": OTHER, "gemini": "g-0123456789"})
     assert events(answer) == [("openai.a", "placed")]
-    assert events(host.run("revoke", {}, "all")) == [("gemini", "revoked"), ("openai.a", "revoked"), ("openai.b", "revoked")]
+    assert events(host.revoke("all")) == [("gemini", "revoked"), ("openai.a", "revoked"), ("openai.b", "revoked")]
 
 
 @pytest.mark.parametrize(
@@ -341,7 +349,7 @@ def test_the_history_does_not_grow_for_ever(tmp_path: Path) -> None:
 
 def test_a_deploy_that_began_before_a_revocation_does_not_undo_it(host: Host) -> None:
     host.run("place", {"openai": OLD, "gemini": OTHER})
-    host.run("revoke", {}, "openai")
+    host.revoke("openai")
     for check in (True, False):
         assert "openai was revoked on this host" in host.run("place", {"openai": OLD, "gemini": OTHER}, check=check)["error"]
     assert host.keys == {"gemini": OTHER}
@@ -352,7 +360,7 @@ def test_a_revocation_waits_for_nobody_and_is_not_undone_by_a_rotation_under_way
     files = KeyFiles(host.proxy / "keys", os.getuid(), os.getgid())
     lock = (host.proxy / "records/lock").open("w", encoding="ascii")
     fcntl.flock(lock, fcntl.LOCK_EX)
-    revocation = threading.Thread(target=host.run, args=("revoke", {}, "openai"))
+    revocation = threading.Thread(target=host.revoke, args=("openai",))
     # Only the main thread may set what signals do.
     monkeypatch.setattr("signal.signal", lambda *_: None)
     revocation.start()
@@ -372,11 +380,11 @@ def test_a_revocation_waits_for_nobody_and_is_not_undone_by_a_rotation_under_way
 
 def test_a_revocation_of_what_is_gone_already_or_was_never_here_changes_nothing(host: Host) -> None:
     host.run("place", {"openai": OLD})
-    assert host.run("revoke", {}, "openai")["changed"]
+    assert host.revoke("openai")["changed"]
     for word in ("openai", "gemini", "openai.spare"):
-        answer = host.run("revoke", {}, word)
+        answer = host.revoke(word)
         assert (answer["changed"], answer["error"]) == (False, "")
-    assert "There is no key opnai" in host.run("revoke", {}, "opnai")["error"]
+    assert "There is no key opnai" in host.revoke("opnai")["error"]
 
 
 def test_a_revocation_in_the_middle_of_a_rotation_is_of_both_keys(host: Host) -> None:
@@ -384,7 +392,7 @@ def test_a_revocation_in_the_middle_of_a_rotation_is_of_both_keys(host: Host) ->
     files = KeyFiles(host.proxy / "keys", os.getuid(), os.getgid())
     files.keep("openai")
     files.place("openai", NEW)
-    host.run("revoke", {}, "openai")
+    host.revoke("openai")
     assert host.records["revoked"].keys() == {fingerprint(OLD), fingerprint(NEW)}
     assert host.keys == {}
 
@@ -396,7 +404,7 @@ def test_records_that_cannot_be_read_stop_what_could_bring_a_key_back_but_no_rev
         for do in ("place", "rotate"):
             assert "keys.json is damaged" in host.run(do, {"openai": NEW})["error"]
     assert host.keys == {"openai": OLD}
-    assert "keys.json is damaged" in host.run("revoke", {}, "openai")["error"]
+    assert "keys.json is damaged" in host.revoke("openai")["error"]
     assert host.keys == {}
 
 
@@ -482,3 +490,185 @@ def test_the_program_finds_each_of_its_modules_in_what_is_sent(host: Host) -> No
     done = subprocess.run([sys.executable, "-I", "-c", runner], input=json.dumps(given), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["error"] == ""
+
+
+def full_disk(monkeypatch: pytest.MonkeyPatch, *names: str) -> Callable[[], None]:
+    """Let nothing be written to files that are called so, until what is returned is called."""
+    write = secret_file.write
+
+    def full(path: Path, *given: Any) -> None:
+        if path.name.startswith(names):
+            raise OSError(28, "No space left on device", str(path))
+        write(path, *given)
+
+    monkeypatch.setattr(secret_file, "write", full)
+    return lambda: monkeypatch.setattr(secret_file, "write", write)
+
+
+def of_the_key(folder: Path, key: str = OLD) -> list[str]:
+    """Return the files below a folder that hold a key."""
+    return [
+        str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file() and key in path.read_text("utf-8", "replace")
+    ]
+
+
+# How a revocation may be interrupted, and what mends it.
+INTERRUPTED = ["the disk is full", "it is killed", "the records are damaged"]
+
+
+@pytest.fixture
+def interrupted(request: pytest.FixtureRequest, host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A host on which a revocation was interrupted, and the reason is gone."""
+    host.run("place", {"openai": OLD, "gemini": OTHER})
+    answer = host.run("revoke", {}, "openai")
+    assert (events(answer), answer["error"]) == ([("openai", "revoked")], "")
+    if request.param == "the disk is full":
+        room = full_disk(monkeypatch, "keys.json")
+        answer = host.run("search", {}, "openai")
+        room()
+        assert "openai: used no more on this host, and not put in place again" in answer["error"]
+        assert "No space left on device" in answer["error"] and "revoke once more" in answer["error"]
+        assert answer["sweep"] == []
+    if request.param == "the records are damaged":
+        (host.proxy / "records/keys.json").write_text("half a li", encoding="utf-8")
+        assert "keys.json is damaged" in host.run("search", {}, "openai")["error"]
+        (host.proxy / "records/keys.json").unlink()
+    assert host.keys == {"gemini": OTHER}
+    return host
+
+
+@pytest.mark.parametrize("interrupted", INTERRUPTED, indirect=True)
+def test_a_revocation_that_was_interrupted_is_ended_by_the_next(interrupted: Host) -> None:
+    host = interrupted
+    answer = host.revoke("openai")
+    assert (answer["error"], answer["sweep"] != []) == ("", True)
+    assert host.records["revoked"][fingerprint(OLD)]["by"] == "me@here"
+    assert of_the_key(host.stack) == []
+    assert "was revoked on this host" in host.run("place", {"openai": OLD, "gemini": OTHER})["error"]
+    assert not host.revoke("openai")["changed"]
+
+
+@pytest.mark.parametrize("interrupted", INTERRUPTED, indirect=True)
+def test_a_key_whose_revocation_was_interrupted_is_not_put_in_place(interrupted: Host) -> None:
+    host = interrupted
+    for do, check in (("place", True), ("place", False), ("rotate", False)):
+        assert "The new key of openai was revoked on this host" in host.run(do, {"openai": OLD, "gemini": OTHER}, check=check)["error"]
+        assert of_the_key(host.proxy / "keys") == []
+    assert host.records["revoked"][fingerprint(OLD)]["by"] == "a run that had not ended"
+    # Another one is, and then is what is known of the key.
+    assert host.run("place", {"openai": NEW, "gemini": OTHER})["error"] == ""
+    assert host.revoke("openai")["sweep"]
+    assert of_the_key(host.stack) == []
+
+
+def test_a_rotation_looks_for_what_a_revocation_left_too(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.run("place", {"openai": OLD})
+    host.run("revoke", {}, "openai")
+    looked: list[str] = []
+
+    def look(keys: list[str], *_: object) -> list[dict[str, Any]]:
+        looked.extend(keys)
+        return []
+
+    monkeypatch.setattr(rotation, "sweep", look)
+    assert host.run("rotate", {"openai": NEW})["error"] == ""
+    assert (looked, of_the_key(host.stack)) == ([OLD], [])
+    host.run("search", {}, "openai")
+    assert host.records["keys"]["openai"]["fingerprint"] == fingerprint(NEW)
+
+
+def test_the_key_that_a_rotation_under_way_put_in_place_of_a_revoked_one_stays_and_is_known(host: Host) -> None:
+    host.run("place", {"openai": OLD})
+    host.run("revoke", {}, "openai")
+    KeyFiles(host.proxy / "keys", os.getuid(), os.getgid()).place("openai", NEW)
+    Records(host.proxy / "records/keys.json", "me", "one").note("openai", "rotated", fingerprint(NEW), fingerprint(OLD))
+    assert host.run("search", {}, "openai")["error"] == ""
+    assert host.keys == {"openai": NEW}
+    assert host.records["keys"]["openai"]["fingerprint"] == fingerprint(NEW)
+    assert host.records["revoked"].keys() == {fingerprint(OLD)}
+
+
+@pytest.mark.parametrize("do", ["search", "place", "rotate"])
+def test_what_brought_a_revoked_key_back_before_that_was_written_down_loses_it_again(host: Host, do: str) -> None:
+    host.run("place", {"openai": OLD})
+    host.run("revoke", {}, "openai")
+    files = KeyFiles(host.proxy / "keys", os.getuid(), os.getgid())
+    files.place("openai", OLD)
+    files.keep("openai")
+    answer = host.run(do, {} if do == "search" else {"openai": OLD})
+    assert ("was revoked on this host" in answer["error"]) == (do != "search")
+    assert host.keys == {}
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_key_is_taken_away_even_where_it_cannot_be_moved(host: Host, monkeypatch: pytest.MonkeyPatch, room: bool) -> None:
+    host.run("place", {"openai": OLD, "gemini": OTHER})
+
+    replace = os.replace
+
+    def apart(source: Path, target: Path) -> None:
+        if source.parent != target.parent:
+            raise OSError(18, "Invalid cross-device link")
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", apart)
+        if not room:
+            full_disk(patched, "revoked")
+        answer = host.run("revoke", {}, "all")
+    assert host.keys == {}
+    assert events(answer) == [("gemini", "revoked"), ("openai", "revoked")]
+    assert answer["changed"]
+    if room:
+        assert host.revoke("all")["error"] == ""
+        assert host.records["revoked"].keys() == {fingerprint(OLD), fingerprint(OTHER)}
+    else:
+        assert "The keys were taken away, but this host cannot keep in mind" in answer["error"]
+
+
+def test_a_revocation_is_on_the_disk_before_it_goes_on(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.run("place", {"openai": OLD})
+    synced: list[tuple[str, list[str]]] = []
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        there = [path.name for path in (host.proxy / "records").iterdir() if path.name.startswith("revoked")]
+        synced.append((Path(os.readlink(f"/proc/self/fd/{handle}")).name, there))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    host.run("revoke", {}, "openai")
+    kept = [f"revoked.{fingerprint(OLD)}.openai"]
+    assert synced == [("keys", kept), ("records", kept)]
+    synced.clear()
+    host.run("search", {}, "openai")
+    # What was kept goes when it is in the records for good.
+    assert synced[-1] == ("records", kept)
+    assert of_the_key(host.stack) == []
+
+
+def test_a_revocation_does_not_wait_for_ever_to_write_it_down(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.run("place", {"openai": OLD})
+    monkeypatch.setattr(rotation, "MOST_SECONDS", 0.2)
+    with open(host.proxy / "records/lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        answer = host.revoke("openai")
+    assert (events(answer), host.keys) == ([("openai", "revoked")], {})
+    assert "Another run is changing the keys" in answer["error"] and "Then revoke once more" in answer["error"]
+    assert host.revoke("openai")["error"] == ""
+    assert fingerprint(OLD) in host.records["revoked"]
+
+
+def test_a_search_knows_who_waits_for_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting: list[list[int]] = []
+
+    def look(_: list[str], __: str, ___: str, asking: list[int]) -> list[dict[str, Any]]:
+        waiting.append(asking)
+        return []
+
+    monkeypatch.setattr(rotation, "sweep", look)
+    monkeypatch.setattr(rotation, "callers", lambda: contextlib.nullcontext([7]))
+    host.run("place", {"openai": OLD})
+    host.run("rotate", {"openai": NEW})
+    host.revoke("openai")
+    assert waiting == [[7], [7]]

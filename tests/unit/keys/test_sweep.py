@@ -228,7 +228,7 @@ with sweep.callers() as asking:
 
 def test_who_asked_is_missed_when_it_ends() -> None:
     words = ["sh", "-c", '"$0" -c "$1"; true', sys.executable, CALLED]
-    environment = {**os.environ, "PYTHONPATH": str(Path(sweep.__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment) as caller:
         assert caller.stdout
         assert caller.stdout.readline() == "waited for\n"

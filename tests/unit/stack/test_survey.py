@@ -296,6 +296,17 @@ def test_keys_that_were_revoked_are_known_by_their_fingerprints(tmp_path: Path) 
     assert survey.revoked_keys(str(records)) == {"0123456789ab": {"at": "then", "by": "me"}}
 
 
+def test_keys_whose_revocation_has_not_ended_are_known_too(tmp_path: Path) -> None:
+    for name in ("revoked.0123456789ab.openai", "revoked.c0ffee012345.house.main"):
+        (tmp_path / name).touch()
+    records = tmp_path / "keys.json"
+    found = survey.revoked_keys(str(records))
+    assert sorted(found) == ["0123456789ab", "c0ffee012345"]
+    assert found["c0ffee012345"]["at"].startswith("20") and found["c0ffee012345"]["by"] == "a run that had not ended"
+    records.write_text('{"revoked": {"0123456789ab": {"at": "then", "by": "me"}}}', encoding="utf-8")
+    assert survey.revoked_keys(str(records)) == {**found, "0123456789ab": {"at": "then", "by": "me"}}
+
+
 @pytest.mark.parametrize(
     ("path", "overlaps"),
     [

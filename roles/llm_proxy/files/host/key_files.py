@@ -7,14 +7,19 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import secret_file
 
 HISTORY = 200
+# How the file is called that a key was moved to when it was revoked: this, its fingerprint, its name, between dots.
+REVOKED = "revoked"
+# As long as someone who changes keys may take to try and to prove some of them.
+MOST_SECONDS = 600
 
 
 class BusyError(Exception):
@@ -91,6 +96,57 @@ class KeyFiles:
         return sorted({name for name in left if name})
 
 
+class Revoked(NamedTuple):
+    """A key that was revoked, and is kept until it is known on this host that it was, and what is left of it was looked for."""
+
+    name: str
+    fingerprint: str
+    path: Path
+
+    @property
+    def key(self) -> str:
+        """The key itself, "" where it cannot be told any more."""
+        try:
+            return self.path.read_text(encoding="utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            return ""
+
+    @property
+    def at(self) -> str:
+        """When it was taken from its place."""
+        return _moment(os.lstat(self.path).st_ctime)
+
+
+class RevokedKeys:
+    """The folder in which a revoked key lies until its revocation has ended; the proxy does not see it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def take(self, file: Path, name: str, key: str) -> None:
+        """Take a key from its place for good, so that it is known on a full disk and after a killed run that it was revoked.
+
+        Raises:
+            OSError: it is gone from its place, but that is not kept.
+        """
+        kept = self.folder / f"{REVOKED}.{fingerprint(key)}.{name}"
+        try:
+            # This needs no room.
+            os.replace(file, kept)
+        except OSError:
+            # On another file system, or brought back to another name just now.
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            secret_file.write(kept, key, os.getuid(), os.getgid(), 0o400)
+        finally:
+            # Of two names of one file, a rename leaves both.
+            file.unlink(missing_ok=True)
+
+    def found(self) -> list[Revoked]:
+        """Return what lies here."""
+        parts = [(path, path.name.split(".", 2)) for path in sorted(self.folder.glob(f"{REVOKED}.*.*"))]
+        return [Revoked(name, known, path) for path, (_, known, name) in parts]
+
+
 class Records:
     """Who did what to which key and when, by fingerprints; ``by`` is who does it now, ``host`` what the inventory calls this one.
 
@@ -122,35 +178,60 @@ class Records:
 
     def note(self, name: str, event: str, now: str, before: str) -> None:
         """Write down what became of a key: ``now`` and ``before`` are fingerprints, "" is none."""
-        at = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
-        entry = {"at": at, "by": self._by, "key": name, "event": event, "fingerprint": now, "before": before}
-        self._found["history"] = [*self._found["history"], entry][-HISTORY:]
+        at = _moment(time.time())
         earlier = self.keys.pop(name, {})
         if now and earlier.get("fingerprint") == now:
             # As old as it was: it came back, or was given to someone else.
             self.keys[name] = {**earlier, "host": self._host}
         elif now:
             self.keys[name] = {"fingerprint": now, "since": at, "by": self._by, "host": self._host}
-        if event == "revoked":
-            self.revoked[before] = {"key": name, "at": at, "by": self._by}
-        self._write()
+        self._write({"at": at, "by": self._by, "key": name, "event": event, "fingerprint": now, "before": before})
 
-    def _write(self) -> None:
+    def revoke(self, key: Revoked, by: str = "") -> None:
+        """Write down that a key was revoked, by whoever does it now if nobody else is named."""
+        who = {"at": key.at, "by": by or self._by}
+        # Another may have come into its place meanwhile.
+        if self.keys.get(key.name, {}).get("fingerprint") == key.fingerprint:
+            self.keys.pop(key.name)
+        self.revoked[key.fingerprint] = {"key": key.name, **who}
+        self._write({**who, "key": key.name, "event": "revoked", "fingerprint": "", "before": key.fingerprint})
+
+    def _write(self, entry: dict[str, str]) -> None:
+        self._found["history"] = [*self._found["history"], entry][-HISTORY:]
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         secret_file.write(self._path, json.dumps(self._found, indent=1), os.getuid(), os.getgid(), 0o600)
+        sync(self._path.parent)
 
 
 @contextlib.contextmanager
-def alone(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Let nobody else change the keys of this host meanwhile; ``wait`` until nobody does.
+def alone(folder: Path, seconds: float = 0) -> Iterator[None]:
+    """Let nobody else change the keys of this host meanwhile; wait so long until nobody does.
 
     Raises:
         BusyError: someone does already.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    end = time.monotonic() + seconds
     with open(folder / "lock", "w", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
-            raise BusyError from None
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() >= end:
+                    raise BusyError from None
+            time.sleep(0.1)
         yield
+
+
+def sync(folder: Path) -> None:
+    """See that what was named otherwise in a folder is so after a crash, too."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -2,7 +2,8 @@
 
 ``main`` takes
 
-``do``: place, rotate or revoke; ``check``: change nothing; ``force``: even where a provider could not be asked
+``do``: place, rotate, revoke, or search for what was revoked
+``check``: change nothing; ``force``: even where a provider could not be asked
 ``stack_dir`` (or "auto"), ``project``; ``host``: what the inventory calls this one; ``by``: who does it
 ``keys``: {name: key}, all that there are to be; ``providers``: {name: {litellm, api_base}}
 ``weights``: {name: weight}, as the proxy's configuration has them
@@ -22,17 +23,24 @@ from pathlib import Path
 from typing import Any
 
 import secret_file
-from key_files import BusyError, DamagedError, KeyFiles, Records, alone, fingerprint
+from key_files import MOST_SECONDS, BusyError, DamagedError, KeyFiles, Records, Revoked, RevokedKeys, alone, fingerprint, sync
 from proxy_container import ProxyContainer
-from sweep import sweep
+from sweep import callers, sweep
 
 Change = dict[str, str]
 # A provider that has no list of its models says so; the proof that follows asks it for something that it has.
 NO_LIST = (404, 405, 501)
+REVOCATIONS = ("revoke", "search")
+# Who revoked a key, where that was not written down by whoever did.
+CUT_OFF = "a run that had not ended"
 
 
 class StopError(Exception):
-    """What keeps a rotation from going on, in words for the person who started it."""
+    """What keeps a rotation from going on, in words for the person who started it; ``changes`` is what was changed all the same."""
+
+    def __init__(self, words: str, changes: list[Change] | None = None) -> None:
+        super().__init__(words)
+        self.changes = changes or []
 
 
 class Keys:
@@ -50,6 +58,7 @@ class Keys:
             raise StopError(f"There is no stack in {self.stack_dir} on this host. Deploy it first: site.yml puts the keys in place, too.")
         belongs = (folder / "keys" if (folder / "keys").is_dir() else Path("/")).stat()
         self.files = KeyFiles(folder / "keys", belongs.st_uid, belongs.st_gid)
+        self.revoked = RevokedKeys(folder / "records")
         self.wanted: dict[str, str] = question["keys"]
         self.selected = self._selected(question["chosen"])
 
@@ -58,12 +67,12 @@ class Keys:
         self.records = Records(self.stack_dir / "llm-proxy/records/keys.json", self.question["by"], self.question["host"])
 
     def _selected(self, words: list[str]) -> list[str]:
-        known = sorted({*self.wanted, *self.files.names(), *self.files.leftovers()})
+        known = sorted({*self.wanted, *self.files.names(), *self.files.leftovers(), *(one.name for one in self.revoked.found())})
         chosen: list[str] = []
         for word in words:
             found = [name for name in known if word in ("all", name, name.partition(".")[0])]
             # What is gone already, or is not used on this host, needs no revocation.
-            nothing = self.question["do"] == "revoke" and word.partition(".")[0] in self.question["providers"]
+            nothing = self.question["do"] in REVOCATIONS and word.partition(".")[0] in self.question["providers"]
             if not found and word != "all" and not nothing:
                 raise StopError(f"There is no key {word}. Use {', '.join(known) or 'a provider with a key'}, or all.")
             chosen += found
@@ -136,8 +145,9 @@ class Keys:
         Raises:
             StopError: one would.
         """
+        cut_off = {one.fingerprint: {"at": one.at, "by": CUT_OFF} for one in self.revoked.found()}
         for change in changes:
-            if revoked := self.records.revoked.get(change["now"]):
+            if revoked := {**cut_off, **self.records.revoked}.get(change["now"]):
                 when = f"on {revoked['at']} by {revoked['by']}"
                 raise StopError(f"The new key of {change['key']} was revoked on this host {when}. Put another one into the vault.")
 
@@ -172,12 +182,43 @@ class Keys:
             self.note(change)
             self.files.forget(change["key"])
 
-    def silence(self, keys: set[str]) -> None:
-        """Have the proxy use some of the selected keys no more."""
-        for name in self.selected:
-            for file in (name, f".{name}.old"):
-                if self.files.read(file) in keys:
-                    self.files.remove(file)
+    def silence(self, prints: set[str] | None = None) -> None:
+        """Have the proxy use the selected keys no more, or those with these fingerprints, and keep in mind that they were revoked.
+
+        Raises:
+            OSError: they are used no more, but that is not kept in mind.
+        """
+        names = self.selected if prints is None else sorted({*self.files.names(), *self.files.leftovers()})
+        there = [(name, file, self.files.read(file)) for name in names for file in (name, f".{name}.old")]
+        meant = [one for one in there if one[2] and (prints is None or fingerprint(one[2]) in prints)]
+        trouble = None
+        for name, file, key in meant:
+            try:
+                self.revoked.take(self.files.folder / file, name, key)
+            except OSError as error:
+                trouble = trouble or error
+        if trouble:
+            raise trouble
+        if meant:
+            sync(self.files.folder)
+            sync(self.revoked.folder)
+
+    def settle(self) -> list[Revoked]:
+        """Write down what was revoked, and see that it is not used, even where the revocation was cut off; return what it left."""
+        # A rotation that was under way may have brought one back.
+        self.silence({one.fingerprint for one in self.revoked.found()})
+        left = self.revoked.found()
+        for one in left:
+            if one.fingerprint not in self.records.revoked:
+                self.records.revoke(one, "" if self.question["do"] == "search" else CUT_OFF)
+        return left
+
+    def let_go(self, revoked: list[Revoked]) -> set[str]:
+        """Let go of keys that were revoked, and return them: whoever does has to look for them."""
+        keys = {one.key for one in revoked} - {""}
+        for one in revoked:
+            one.path.unlink(missing_ok=True)
+        return keys
 
     def weigh(self, weights: dict[str, int]) -> dict[str, int]:
         """Tell the proxy how often each key is chosen, and return how it was."""
@@ -233,69 +274,109 @@ def rotate(keys: Keys, changes: list[Change]) -> None:
     keys.rotate(changes, proxy)
 
 
-def revoke(keys: Keys, changes: list[Change]) -> None:
-    """Write down that keys are gone."""
-    for name in keys.selected:
+def revoke(keys: Keys) -> list[Change]:
+    """Have keys used no more, at once, whoever is changing them at the moment; what else is to be done is ``search``'s.
+
+    Raises:
+        StopError: that they were revoked is not kept.
+    """
+    changes = keys.changes()
+    try:
+        keys.silence()
+    except OSError as error:
+        words = f"The keys were taken away, but this host cannot keep in mind that they were revoked: {error}. Deploy other ones only."
+        raise StopError(words, changes) from None
+    return changes
+
+
+def search(keys: Keys) -> tuple[list[Change], set[str]]:
+    """Write down which keys were revoked, and return that, and which they are."""
+    left = keys.revoked.found()
+    try:
+        keys.read_records()
+        known = {*keys.records.revoked}
+        left = keys.settle()
+    except (DamagedError, OSError) as error:
+        if not left:
+            raise
+        names = ", ".join(sorted({one.name for one in left}))
+        raise StopError(
+            f"{names}: used no more on this host, and not put in place again. But this could not be written down, and nothing was "
+            f"looked for: {str(error).rstrip('.')}. Once that is mended, revoke once more."
+        ) from None
+    for name in {*keys.selected, *(one.name for one in left)}:
         keys.files.forget(name)
-    for change in changes:
-        keys.note(change)
+    new = [{"key": one.name, "event": "noted", "before": one.fingerprint, "now": ""} for one in left if one.fingerprint not in known]
+    return new, keys.let_go(left)
 
 
-DEEDS = {"place": place, "rotate": rotate, "revoke": revoke}
+DEEDS = {"place": place, "rotate": rotate}
 
 
 def main(question: dict[str, Any]) -> dict[str, Any]:
     """Do what is asked for, and tell what came of it."""
-    # What was begun is brought to an end when the connection to the controller breaks.
+    # What was begun is brought to an end when the connection to the controller breaks; only a search is not.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    answer: dict[str, Any] = {"changed": False, "changes": [], "error": "", "sweep": []}
+    with callers() as asking:
+        try:
+            return _answer(question, asking)
+        except BusyError:
+            then = " Then revoke once more: the keys are used no more, but were not looked for." if question["do"] == "search" else ""
+            return _told(f"Another run is changing the keys of this host. Wait until it has ended.{then}")
+        except StopError as stop:
+            return _told(str(stop), stop.changes)
+        except (DamagedError, OSError) as stop:
+            return _told(str(stop))
+        except Exception as error:
+            return _told(_unexpected(error))
+
+
+def _answer(question: dict[str, Any], asking: list[int]) -> dict[str, Any]:
+    keys = Keys(question)
+    if question["check"]:
+        return _told("", plan(keys))
+    changes, gone = carry_out(keys)
     try:
-        keys = Keys(question)
-        if question["check"]:
-            return {**answer, **plan(keys)}
-        changes, gone = carry_out(keys)
-    except BusyError:
-        return {**answer, "error": "Another run is changing the keys of this host. Wait until it has ended."}
-    except (StopError, DamagedError, OSError) as stop:
-        return {**answer, "error": str(stop)}
+        places = sweep(gone, str(keys.stack_dir), question["project"], asking) if gone else []
     except Exception as error:
-        return {**answer, "error": _unexpected(error)}
-    answer |= {"changed": bool(changes), "changes": changes}
-    try:
-        places = sweep(gone, str(keys.stack_dir), question["project"]) if gone else []
-    except Exception as error:
-        return {**answer, "error": f"The old key was not looked for. {_unexpected(error)}"}
+        return _told(f"The old key was not looked for. {_unexpected(error)}", changes)
     left = [place["place"] for place in places if place["found"] and not place["expected"]]
-    return {**answer, "error": f"The old key is still to be found: {', '.join(left)}." if left else "", "sweep": places}
+    return _told(f"The old key is still to be found: {', '.join(left)}." if left else "", changes, places)
 
 
-def plan(keys: Keys) -> dict[str, Any]:
-    """Return what would be done.
+def _told(error: str, changes: list[Change] | None = None, places: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    return {"changed": bool(changes), "changes": changes or [], "error": error, "sweep": places or []}
+
+
+def plan(keys: Keys) -> list[Change]:
+    """Return what would be changed.
 
     Raises:
         StopError: something speaks against it.
     """
-    changes = keys.changes()
-    if keys.question["do"] != "revoke":
+    do = keys.question["do"]
+    changes = keys.changes() if do != "search" else []
+    if do not in REVOCATIONS:
         keys.read_records()
-        (keys.allow if keys.question["do"] == "rotate" else keys.allow_keys)(changes)
-    return {"changed": bool(changes), "changes": changes}
+        (keys.allow if do == "rotate" else keys.allow_keys)(changes)
+    return changes
 
 
 def carry_out(keys: Keys) -> tuple[list[Change], list[str]]:
     """Do what is asked for, and return what was changed, and which keys are to be nowhere any more."""
     do = keys.question["do"]
-    changes, before = keys.changes(), keys.in_place(keys.changes())
     if do == "revoke":
-        # At once, whoever is changing keys at the moment, and once more when nobody does: a rotation may have brought one back.
-        keys.silence(before)
-    with alone(keys.stack_dir / "llm-proxy/records", wait=do == "revoke"):
-        if do == "revoke":
-            keys.silence(before)
+        return revoke(keys), []
+    with alone(keys.stack_dir / "llm-proxy/records", MOST_SECONDS if do == "search" else 0):
+        if do == "search":
+            changes, before = search(keys)
         else:
-            changes, before = keys.changes(), keys.in_place(keys.changes())
-        keys.read_records()
-        DEEDS[do](keys, changes)
+            keys.read_records()
+            revoked = keys.settle()
+            changes = keys.changes()
+            before = keys.in_place(changes)
+            DEEDS[do](keys, changes)
+            before |= keys.let_go(revoked) if do == "rotate" else set()
         return changes, sorted(before - keys.in_place()) if do != "place" else []
 
 
