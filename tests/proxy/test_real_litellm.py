@@ -1,18 +1,25 @@
 """The gate, the keys and the demo model with the real LiteLLM; see `run`."""
 
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import Iterable, Iterator
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Any
 
 import pytest
 from fastapi import FastAPI, HTTPException, Request
 from litellm.litellm_core_utils.prompt_templates.common_utils import unpack_defs
+from litellm.litellm_core_utils.prompt_templates.factory import anthropic_messages_pt
+from litellm.llms.vertex_ai.gemini.transformation import gemini_convert_messages_with_history
 from served import BEARER, MASTER_KEY, Provider, Proxy
 
 from access import KEYLESS_ROUTES
+from body import checked_chat
+from intake import MAX_BODY
+from refusal import RefusedError
 from schemas import unfolded
 
 TOOLS = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object", "properties": {}}}}]
@@ -225,3 +232,70 @@ def test_a_schema_that_would_fill_the_memory_is_refused(proxy: Proxy) -> None:
     status, body = proxy.chat("hello", tools=[{"type": "function", "function": {"name": "a", "parameters": schema}}])
     assert status == 400
     assert "refer to too much" in json.loads(body)["error"]["message"]
+
+
+USER = {"role": "user", "content": "x"}
+
+
+def called(*arguments: str) -> dict[str, Any]:
+    calls = [{"id": f"c{number}", "type": "function", "function": {"name": "f", "arguments": one}} for number, one in enumerate(arguments)]
+    return {"role": "assistant", "content": "so", "tool_calls": calls}
+
+
+def answered(content: str, number: int = 0) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": f"c{number}", "content": content}
+
+
+def lists(count: int, last: int = 0) -> str:
+    return '{"a": [' + "[]," * count + f"{last}]}}"
+
+
+# Conversations that grow with a number, in each way that LiteLLM finds hard.
+HARD: dict[str, Callable[[int], list[dict[str, Any]]]] = {
+    "calls and results": lambda n: [called(*["{}"] * n), *[answered("ok", number) for number in range(n)]],
+    "different calls": lambda n: [called(*[f'{{"a": {number}}}' for number in range(n)])],
+    "calls that differ at their end": lambda n: [called(*[lists(1_000, number) for number in range(n)])],
+    "messages in a row": lambda n: [called(f'{{"a": {number}}}') for number in range(n)],
+    "results of many calls": lambda n: [called(*["{}"] * 200), *[answered("ok", number % 200) for number in range(n)]],
+    "values in arguments": lambda n: [called(lists(n)), answered("ok")],
+    "values in a result": lambda n: [called("{}"), answered(lists(n))],
+    "arguments that are no JSON": lambda n: [called("{" + "x" * n), answered("ok")],
+    "arguments that are cut off": lambda n: [called('{"a": "' + "x" * n + '", "b": [{"c": 1}'), answered("ok")],
+}
+
+
+def hardest(hard: Callable[[int], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The longest of such conversations that the gate lets through, but for a factor of two."""
+    size, found = 16, b""
+    while len(raw := json.dumps({"model": "m", "messages": [USER, *hard(size)]}).encode()) <= MAX_BODY:
+        try:
+            found = checked_chat(raw, ["m"])
+        except RefusedError:
+            break
+        size *= 2
+    messages: list[dict[str, Any]] = json.loads(found)["messages"]
+    return messages
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_no_conversation_that_passes_keeps_the_others_waiting_or_fills_the_memory(name: str) -> None:
+    messages = hardest(HARD[name])
+    translations: list[Callable[[Any], Any]] = [
+        lambda found: anthropic_messages_pt(found, model="claude-sonnet-4-5", llm_provider="anthropic"),
+        lambda found: gemini_convert_messages_with_history(found, model="gemini-3-pro", custom_llm_provider="gemini"),
+    ]
+    for translate in translations:
+        given = json.loads(json.dumps(messages))
+        started = time.thread_time()
+        # Arguments that are no JSON may be refused, once that is clear.
+        with contextlib.suppress(Exception) if name.startswith("arguments") else contextlib.nullcontext():
+            translate(given)
+        assert time.thread_time() - started < 4
+    if name.startswith("values"):
+        given = json.loads(json.dumps(messages))
+        tracemalloc.start()
+        try:
+            translations[1](given)
+            assert tracemalloc.get_traced_memory()[1] < 100 * 1024 * 1024
+        finally:
+            tracemalloc.stop()

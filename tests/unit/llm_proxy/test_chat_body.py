@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from body import MAX_DEPTH, MAX_MARKS, checked_chat
+from body import MARK, MAX_DEPTH, MAX_MARKS, MAX_TEXT_MARKS, checked_chat
 from refusal import RefusedError
 
 MODELS = ["demo", "gpt-5"]
@@ -217,6 +217,80 @@ def test_a_list_has_a_length() -> None:
 def test_brackets_and_commas_in_a_text_are_not_counted() -> None:
     text = '[{,\\"' * MAX_MARKS
     assert checked_chat(json.dumps(said({"type": "text", "text": text})).encode(), MODELS)
+
+
+def called(*arguments: str) -> dict[str, Any]:
+    """What a model says that calls a tool as often as there are arguments."""
+    calls = [{"id": f"call_{number}", "function": {"name": "bash", "arguments": one}} for number, one in enumerate(arguments)]
+    return {"role": "assistant", "content": "so", "tool_calls": calls}
+
+
+def answered(content: str, number: int = 0) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": f"call_{number}", "content": content}
+
+
+def lists(count: int) -> str:
+    return '{"a": [' + ",".join(["[]"] * count) + "]}"
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [[called(lists(9_000))], [answered(lists(9_000))], [answered(f" \n\t[{lists(9_000)}")], [called(lists(4_000), lists(5_000))],
+     [called("{}"), answered("["), answered(lists(9_000)), called("")], [called("\ud800" + lists(9_000))]],
+)  # fmt: skip
+def test_json_in_a_text_that_is_parsed_counts_for_what_it_becomes(messages: list[Any]) -> None:
+    counted: list[int] = []
+    assert checked_chat(json.dumps(request(messages=[USER, *messages])).encode(), MODELS, counted.append)
+    assert sum(counted) > MARK * 3 * 9_000
+
+
+@pytest.mark.parametrize("text", [f"see {lists(MAX_MARKS)}", json.dumps({"a": lists(MAX_MARKS)}), json.dumps([lists(MAX_MARKS)])])
+def test_what_stays_a_text_is_not_counted(text: str) -> None:
+    counted: list[int] = []
+    body = request(messages=[USER, called("{}"), answered(text), {"role": "assistant", "content": lists(MAX_MARKS)}])
+    assert checked_chat(json.dumps(body).encode(), MODELS, counted.append)
+    assert sum(counted) < MARK * 100
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [[called(lists(MAX_TEXT_MARKS // 3))], [answered(lists(MAX_TEXT_MARKS // 3))], [called("{}")] + [answered(lists(10_000))] * 34,
+     [called(json.dumps(["", ""] * (MAX_TEXT_MARKS // 2)))]],
+)  # fmt: skip
+def test_json_in_texts_that_would_become_huge_is_refused(messages: list[Any]) -> None:
+    error = refusal(request(messages=[USER, *messages]))
+    assert error.status == 400
+    assert "too many values" in str(error)
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [called(*["{}"] * 600), *[answered("ok", number) for number in range(600)]],
+        [called(*["{}"] * 200), *[answered("ok", number % 200) for number in range(2_500)]],
+        [called("{}")] * 700,
+        [called("{}"), {"role": "system", "content": "so"}] * 700,
+        [called(*["{}"] * 200), USER] * 20,
+        [called(*[lists(650)] * 200)],
+        [called("x" * 9_000_000)],
+        [called(*["x" * 100_000] * 90)],
+    ],
+)
+def test_calls_that_would_take_long_to_tell_apart_are_refused(messages: list[Any]) -> None:
+    error = refusal(request(messages=[USER, *messages]))
+    assert (error.status, error.param) == (400, "messages")
+    assert "tool calls" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("turns", "calls", "arguments", "result"),
+    [(4_000, 1, 200, 1_000), (1_000, 3, 1_000, 1_000), (400, 10, 500, 1_000), (20, 100, 500, 500), (60, 1, 50_000, 100)],
+)
+def test_the_longest_sessions_pass(turns: int, calls: int, arguments: int, result: int) -> None:
+    spoken = called(*[json.dumps({"path": "a.py", "content": "x = [1, 2]\n" * (arguments // 11)})] * calls)
+    listing = json.dumps([{"name": "a.py", "lines": [1, 2]}] * (result // 35))
+    turn = [spoken, *[answered(listing, number) for number in range(calls)]]
+    assert checked_chat(json.dumps(request(messages=[USER, *turn * turns])).encode(), MODELS)
 
 
 def test_no_body_takes_long_to_refuse() -> None:
