@@ -22,7 +22,7 @@ LISTENS = {
     "gateway": ("gateway-edge", 3000),
 }
 # Every port that any of them listens on.
-PORTS = (2020, 2021, 3000, 3080, 3128, 3129, 3130, 4000, 4096)
+PORTS = (2020, 2021, 3000, 3080, 3128, 3129, 3130, 4000, 4001, 4096)
 STATUS = "curl --silent --output /dev/null --max-time 10 --write-out '%{http_code}'"
 
 # For each HOST PORT, a few at once, asks over TCP what HTTP servers answer, and prints "HOST PORT ANSWER", the answer in base64.

@@ -21,6 +21,7 @@ def the_proxy(the_provider: Provider, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 def provider(the_provider: Provider) -> Provider:
     the_provider.reply = says(lambda _: "hi")
+    the_provider.headers = {}
     return the_provider
 
 

@@ -11,12 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 import yaml
 
 from gate import Gate, create_app
 from held import held_here
-from server import configured
+from server import Server, configured
 
 CONFIG = Path(__file__).parents[1] / "unit/llm_proxy/config.yaml"
 MASTER_KEY = "sk-" + "m" * 40
@@ -57,6 +56,7 @@ class Provider(ThreadingHTTPServer):
         self.credentials: list[str] = []
         self.requests: list[dict[str, Any]] = []
         self.reply = says(lambda _: "hi")
+        self.headers: dict[str, str] = {}
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -76,7 +76,8 @@ class ProviderHandler(BaseHTTPRequestHandler):
         status, content_type, body = self.server.reply(self.headers.get("authorization", "").removeprefix("Bearer "), request)
         self.send_response(status)
         self.send_header("content-type", content_type)
-        self.send_header("x-provider-secret", "telltale")
+        for name, value in {"x-provider-secret": "telltale", **self.server.headers}.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body.encode())
 
@@ -150,11 +151,12 @@ class Proxy(Client):
         self.keys = folder / "keys"
         os.environ.update(write_config(folder, provider))
         self.gate: Gate = create_app(held_here())
-        self.server = uvicorn.Server(configured(self.gate, "127.0.0.1", self.port))
+        self.own_port = free_port()
+        self.server = Server(configured(self.gate, "127.0.0.1", self.port), self.own_port)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
         end = time.monotonic() + 180
-        while not self.server.started:
+        while not (self.server.started and len(self.server.servers) == 2):
             assert self.thread.is_alive() and time.monotonic() < end, "the proxy does not start"
             time.sleep(0.05)
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from served import BEARER, MASTER_KEY, Client, Provider, Proxy, Reply, chunk, event, free_port, says, write_config
 
-from server import MAX_TOGETHER, listen_address
+from server import MAX_TOGETHER, OWN_PORT, listen_address
 
 IMAGE = Path(__file__).parents[2] / "roles/llm_proxy/files/image"
 # No pattern of a redactor's knows these.
@@ -219,6 +219,42 @@ def test_too_many_clients_are_told_so_and_the_others_served_again(proxy: Proxy) 
     assert proxy.call("GET", "/v1/models")[0] == 200
 
 
+def inside(proxy: Proxy, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of the container's own, which asks the proxy under test."""
+    source = (IMAGE / program).read_text(encoding="utf-8")
+    assert str(OWN_PORT) in source
+    command = [sys.executable, "-IS", "-c", source.replace(str(OWN_PORT), str(proxy.own_port)), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_health_and_proofs_are_answered_while_callers_hold_every_connection(
+    proxy: Proxy, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connection.PatientConnection.request_seconds", 120)
+    proxy.rotate(PLAIN_KEY)
+    before = len(provider.requests)
+    with contextlib.ExitStack() as opened:
+        for _ in range(MAX_TOGETHER):
+            opened.enter_context(socket.create_connection(("127.0.0.1", proxy.port)))
+        end = time.monotonic() + 30
+        while len(proxy.server.server_state.connections) < MAX_TOGETHER and time.monotonic() < end:
+            time.sleep(0.05)
+        assert proxy.call("GET", "/health/liveliness")[0] == 503
+        assert inside(proxy, "health.py").returncode == 0
+        proved = inside(proxy, "probe.py", "prove", "openai")
+        assert json.loads(proved.stdout)["status"] == 200, proved.stderr
+        assert proxy.call("GET", "/health/liveliness")[0] == 503
+    assert len(provider.requests) == before + 1
+
+
+def test_the_programs_own_door_is_on_loopback_and_keeps_the_same_rules(proxy: Proxy) -> None:
+    _, own = proxy.server.servers
+    assert [one.getsockname() for one in own.sockets] == [("127.0.0.1", proxy.own_port)]
+    client = Client(proxy.own_port)
+    assert client.call("POST", "/ocweb/proof?key=openai")[0] == 401
+    assert client.call("GET", "/model/info")[0] == 401
+
+
 def test_a_header_without_end_is_refused(proxy: Proxy) -> None:
     assert proxy.call("GET", "/v1/models", headers={"x": "y" * 60_000})[0] == 200
     with contextlib.suppress(ConnectionError):
@@ -271,7 +307,7 @@ class Launched(Client):
         self.log = folder / "log"
         environment = {**os.environ, **write_config(folder, provider), "LITELLM_LOG": "DEBUG"}
         del environment["LITELLM_DISABLE_LAZY_ROUTES"]
-        program = f"import server; server.PORT = {self.port}; server.main()"
+        program = f"import server; server.PORT, server.OWN_PORT = {self.port}, {free_port()}; server.main()"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", program], cwd=IMAGE, env={**environment, "LLM_PROXY_LISTEN": "localhost"}, stdout=log, stderr=log

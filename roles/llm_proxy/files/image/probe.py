@@ -53,7 +53,8 @@ def status_of(request: urllib.request.Request) -> int:
 def proof(file: str) -> dict[str, Any]:
     """What the proxy says of a key that is in place."""
     master_key = Path(os.environ["LLM_PROXY_MASTER_KEY_FILE"]).read_text(encoding="ascii").strip()
-    url = f"http://{os.environ['LLM_PROXY_LISTEN']}:4000/ocweb/proof?key={quote(file)}"
+    # server.py's own door: callers may hold all connections of theirs.
+    url = f"http://127.0.0.1:4001/ocweb/proof?key={quote(file)}"
     request = urllib.request.Request(url, b"", {"authorization": f"Bearer {master_key}"}, method="POST")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
