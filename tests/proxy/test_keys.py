@@ -62,6 +62,27 @@ def test_another_key_stands_in_for_one_that_is_turned_down(ring: Proxy, provider
     assert ring.gate.held.ring.usage.keys["openai.b"]["refused"] is None
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_limited_key_rests_as_long_as_the_provider_says_and_the_caller_is_told(ring: Proxy, provider: Provider, stream: bool) -> None:
+    put(ring, openai=OLD)
+    provider.reply, provider.headers = turns_down(OLD, status=429), {"retry-after": "77"}
+    before = time.monotonic()
+    assert ring.chat("hello", "gpt-5", stream=stream)[0] == 429
+    assert ring.headers["retry-after"] == "77"
+    [until] = ring.gate.held.ring._resting.values()
+    assert before + 77 <= until <= time.monotonic() + 77
+
+
+def test_a_provider_that_puts_the_key_into_headers_hands_it_to_nobody(ring: Proxy, provider: Provider) -> None:
+    put(ring, openai=OLD)
+    provider.headers = dict.fromkeys(("retry-after", "retry-after-ms", "cache-control"), OLD)
+    for status in (200, 429, 503):
+        provider.reply = turns_down(OLD, status=status) if status > 200 else says(lambda _: "hi")
+        assert ring.chat("hello", "gpt-5")[0] == status
+        assert "retry-after" not in ring.headers
+        assert OLD not in str(ring.headers)
+
+
 def test_where_every_key_is_turned_down_each_is_tried_once_and_the_error_is_told(ring: Proxy, provider: Provider) -> None:
     put(ring, openai__a=OLD, openai__b=SPARE)
     provider.reply = turns_down(OLD, SPARE)

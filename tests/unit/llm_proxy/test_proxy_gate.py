@@ -441,3 +441,27 @@ def test_without_a_master_key_nobody_is_the_admin() -> None:
     gate = behind()
     gate.held.master_key = lambda: ""
     assert Call("GET", "/model/info", ("authorization", "Bearer "), gate=gate).status == 401
+
+
+def headers_of(*given: tuple[bytes, bytes]) -> dict[bytes, bytes]:
+    """What is left of the headers of an answer."""
+    message = start(429, "application/json")
+    upstream = Upstream({**message, "headers": [*message["headers"], *given]}, {"type": "http.response.body", "body": b"{}"})
+    return dict(chat(CHAT, gate=behind(upstream)).sent[0]["headers"])
+
+
+@pytest.mark.parametrize("name", [b"retry-after", b"llm_provider-retry-after", b"LLM_Provider-Retry-After"])
+@pytest.mark.parametrize("value", [b"7", b"600", b"0"])
+def test_the_wait_that_a_provider_names_is_told(name: bytes, value: bytes) -> None:
+    assert headers_of((name, value))[b"retry-after"] == value
+
+
+@pytest.mark.parametrize("name", [b"retry-after", b"llm_provider-retry-after", b"retry-after-ms", b"llm_provider-cache-control"])
+@pytest.mark.parametrize("value", [MASTER_KEY.encode(), b"7 " + MASTER_KEY.encode(), b"12345678", b"-1", b"", b"7\n", b"7.5"])
+def test_no_other_wait_is_told(name: bytes, value: bytes) -> None:
+    assert headers_of((name, value)).keys() == {b"content-type", b"content-length"}
+
+
+def test_values_of_headers_are_masked() -> None:
+    found = headers_of((b"cache-control", b"no-cache, " + MASTER_KEY.encode()))
+    assert found[b"cache-control"] == b"no-cache, [masked]"

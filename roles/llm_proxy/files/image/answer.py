@@ -1,5 +1,6 @@
 """What a keyless caller gets to see of LiteLLM's answer: no secret, no header but the harmless, errors made clean."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -11,8 +12,12 @@ Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 # LiteLLM's own tell its version and the provider's address, and it passes the provider's headers on.
-RESPONSE_HEADERS = frozenset({b"content-type", b"cache-control", b"retry-after", b"retry-after-ms"})
-RETRY_HEADERS = frozenset({b"retry-after"})
+RESPONSE_HEADERS = frozenset({b"content-type", b"cache-control"})
+# For how long the provider wants to be left alone: by the name that LiteLLM gives a provider's headers, and by its own.
+RETRY = b"retry-after"
+RETRY_HEADERS = frozenset({RETRY, b"llm_provider-" + RETRY})
+# Fewer digits than a secret has characters.
+_SECONDS = re.compile(rb"[0-9]{1,7}")
 JSON = (b"content-type", b"application/json")
 # Bytes of an error that are kept to be looked at.
 MAX_ERROR = 1_048_576
@@ -39,8 +44,8 @@ class Answer:
     async def __call__(self, message: Message) -> None:
         """Pass on what LiteLLM sends: a stream as it comes, anything else once it is whole."""
         if message["type"] == "http.response.start":
-            headers = dict(only(message.get("headers", ()), RETRY_HEADERS))
-            self.again = self.attempt is not None and self.attempt.answered(message["status"], _seconds(headers))
+            seconds = _seconds(message.get("headers", ()))
+            self.again = self.attempt is not None and self.attempt.answered(message["status"], float(seconds) if seconds else None)
             if not self.again:
                 await self._start(message)
         elif self.again:
@@ -51,9 +56,12 @@ class Answer:
 
     async def _start(self, message: Message) -> None:
         self._status = message["status"]
-        self._headers = only(message.get("headers", ()), RESPONSE_HEADERS)
         # Only now: the key that the provider got may have been put in place while it was asked.
         masker = self._masker = self._masker_now()
+        headers = message.get("headers", ())
+        self._headers = [(name, masker.mask(value)) for name, value in only(headers, RESPONSE_HEADERS)]
+        if seconds := _seconds(headers):
+            self._headers.append((RETRY, seconds))
         if self._status < 400 and any(value.startswith(b"text/event-stream") for name, value in self._headers if name == JSON[0]):
             self._events = ErrorEvents(self._cleaner, masker)
             self._masked = MaskedStream(lambda: masker)
@@ -92,7 +100,6 @@ def only(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> lis
     return [(name.lower(), value) for name, value in headers if name.lower() in names]
 
 
-def _seconds(headers: dict[bytes, bytes]) -> float | None:
+def _seconds(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """For how long the provider wants to be left alone, if it says so in seconds."""
-    value = headers.get(b"retry-after", b"")
-    return float(value) if value.isdigit() else None
+    return next((value for _, value in only(headers, RETRY_HEADERS) if _SECONDS.fullmatch(value)), None)
