@@ -158,7 +158,7 @@ def test_what_other_pages_have_one_enter_gets_into_the_vault(checkout: Path) -> 
     subprocess.run(copy.split(), cwd=checkout, check=True)
     # What the pages have one write down first.
     samples = dict(blocks("yaml"))
-    for name, inventory in {"models-0": "local", "backup-0": "local", "edge-1": "mine"}.items():
+    for name, inventory in (("models-0", "local"), ("backup-0", "local"), ("backup-0", "mine"), ("edge-1", "mine")):
         file = checkout / "inventories" / inventory / f"group_vars/all/{name}.yml"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(samples[name], encoding="utf-8")
@@ -166,10 +166,14 @@ def test_what_other_pages_have_one_enter_gets_into_the_vault(checkout: Path) -> 
     assert code == 0, said
     vault = VaultLib([("default", VaultSecret(PASSWORD.encode()))])
     kept = {
-        name: yaml.safe_load(vault.decrypt((checkout / f"inventories/{name}/group_vars/all/vault.yml").read_bytes()))
-        for name in ("local", "mine")
+        name: yaml.safe_load(vault.decrypt((checkout / f"inventories/{name}/vault.yml").read_bytes()))
+        for name in ("local/group_vars/all", "mine/group_vars/all", "mine/host_vars/workbench1.example.org")
     }
-    assert kept["local"] == {"vault_anthropic_api_key": KEYS["anthropic"], "vault_backup_password": PASSWORD}
-    assert kept["mine"] == {**{f"vault_{vendor}_api_key": key for vendor, key in KEYS.items()}, "vault_ann_password_hash": HASH}
+    assert kept["local/group_vars/all"] == {"vault_anthropic_api_key": KEYS["anthropic"], "vault_backup_password": PASSWORD}
+    assert kept["mine/group_vars/all"] == {
+        **{f"vault_{vendor}_api_key": key for vendor, key in KEYS.items()},
+        "vault_ann_password_hash": HASH,
+    }
+    assert kept["mine/host_vars/workbench1.example.org"] == {"vault_backup_password": PASSWORD}
     assert (checkout / "inventories/mine/group_vars/all/pins.yml").read_bytes() == (ROOT / "files/pins.yml").read_bytes()
     assert not [secret for secret in (PASSWORD, HASH, *KEYS.values()) if secret in said]
