@@ -47,7 +47,7 @@ def test_the_configuration_is_the_managed_one(stack: Stack) -> None:
 @control("closed-home")
 def test_no_other_account_goes_into_the_agents_home(stack: Stack) -> None:
     """Looks at the mode of the folder above the agent's home, whose own mode is the agent's to choose."""
-    assert stack.server.check_output(f"stat --format %a {shlex.quote(stack.folder)}/backend") == "700"
+    assert stack.server.check_output(f"stat --dereference --format %a {shlex.quote(stack.folder)}/backend") == "700"
 
 
 @control("closed-home")

@@ -124,11 +124,12 @@ def test_where_one_runs_they_come_one_after_the_other(
         (("away", "running", "wrong"), (), False),
         (("away", "new"), ("-e", "stack_batch=1"), False),
         (("new", "wrong"), ("-e", "stack_batch=1"), False),
+        (("new", "wrong"), ("-e", "stack_batch=1", "--limit=new,wrong"), False),
         (("away", "new", "wrong"), (), True),
         (("away", "running", "wrong"), ("-e", "stack_batch=100%"), True),
         (("away", "running", "wrong"), ("--check",), True),
     ],
-    ids=["one runs", "away", "wrong", "new", "all of them", "dry run"],
+    ids=["one runs", "away", "wrong", "limited", "new", "all of them", "dry run"],
 )
 def test_where_one_runs_none_is_changed_unless_all_can_be(
     tmp_path: Path, closed_port: int, hosts: tuple[str, ...], options: tuple[str, ...], goes_on: bool
@@ -143,7 +144,8 @@ def test_where_one_runs_none_is_changed_unless_all_can_be(
     assert ("fatal: [away]: UNREACHABLE!" in said, "fatal: [wrong]: FAILED!" in said) == ("away" in hosts, "wrong" in hosts), said
     assert ("PLAY [Deploy the workbench]" in said) == goes_on, said
     others = [name for name in hosts if name in kinds]
-    refused = (f"since {', '.join(others)} cannot be deployed to", f"--limit=''all{''.join(f':!{name}' for name in others)}''")
+    limit = next((option.removeprefix("--limit=") for option in options if option.startswith("--limit=")), "all")
+    refused = (f"since {', '.join(others)} cannot be deployed to", f"--limit=''{limit}{''.join(f',!{name}' for name in others)}''")
     assert [words in said for words in refused] == [not goes_on] * 2, said
 
 

@@ -127,11 +127,19 @@ def test_keys_go_to_no_host_where_ansible_would_write_them_into_a_file(engine_pa
     su = tmp_path / "su"
     su.write_text('#!/bin/sh\nexec sh -c "$3"\n', encoding="utf-8")
     su.chmod(0o755)
-    become = {"ansible_become": True, "ansible_become_method": "su", "ansible_become_exe": str(su)}
-    own = {"stack_dir": "/opt/no-such-host", "stack_minimum_free_gib": 0, "frontend_port": 29990, **become}
-    done = plays.run(tmp_path, {"one": own}, {}, "site.yml", "--check", path=engine_path)
+    own = {"stack_dir": str(tmp_path / "stack"), "stack_minimum_free_gib": 0, "frontend_port": 29990, "ansible_become_exe": str(su)}
+    # Said here, it is in no variable.
+    done = plays.run(tmp_path, {"one": own}, {}, "site.yml", "--check", "--become", "--become-method=su", path=engine_path)
     [message] = plays.errors(done.stdout, {"one": own})["one"]
     assert message.startswith("ansible_become_method: Ansible writes what it hands to this host into files there")
+
+
+@pytest.mark.parametrize("play", ["rotate_keys", "rotate_secrets", "backup", "restore"])
+def test_nor_in_any_other_play_where_the_inventory_says_so(play: str, engine_path: str, tmp_path: Path) -> None:
+    own = {"stack_dir": str(tmp_path), "ansible_become": True, "ansible_become_method": "ansible.builtin.su"}
+    done = plays.run(tmp_path, {"one": own}, {}, f"playbooks/{play}.yml", path=engine_path)
+    [message] = plays.errors(done.stdout, {"one": own})["one"]
+    assert message.startswith("ansible_become_method: Ansible writes")
 
 
 @pytest.mark.parametrize("play", ["rotate_keys", "backup", "status"])

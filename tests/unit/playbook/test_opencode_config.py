@@ -57,6 +57,7 @@ CASES: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"*": "allow"}, {"bash": "allow", "edit": "allow", "question": "deny"}),
     ({"bash": {"git *": "allow"}}, {"bash git log": "allow", "bash rm x": "ask", "edit": "ask"}),
     ({"*": "deny", "bash": {"git *": "allow"}}, {"bash git log": "allow", "bash rm x": "deny", "edit": "deny"}),
+    ({"bash": {"git *": "allow"}, "bash*": "deny"}, {"bash git log": "deny", "bash rm x": "deny"}),
     ({"question": "allow"}, {"question": "allow", "bash": "ask"}),
     ({"question": "allow", "*": "ask"}, {"question": "ask"}),
 ]
