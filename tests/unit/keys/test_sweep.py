@@ -165,7 +165,8 @@ def test_memory_that_is_only_reserved_takes_no_time(
 def test_a_container_whose_memory_takes_too_long_holds_up_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserving: Callable[..., None]
 ) -> None:
-    monkeypatch.setattr(sweep, "SECONDS", 5)
+    # The backend takes all of it, and the proxy a moment, as long as this machine has little else to do.
+    monkeypatch.setattr(sweep, "SECONDS", 15)
     reserving("backend")
     begin = time.monotonic()
     found = places(tmp_path)
