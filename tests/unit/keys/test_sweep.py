@@ -188,6 +188,17 @@ def test_a_search_of_files_that_takes_too_long_is_ended_and_what_it_found_is_tol
     assert found["unread"] == ["the time for it ran out, and the rest was not looked at"]
 
 
+def test_that_the_time_ran_out_is_said_before_what_could_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(tmp_path, monkeypatch, "exit 1")
+    (tmp_path / "bin/grep").write_text("#!/bin/sh\nexec sleep 600\n", encoding="utf-8")
+    (tmp_path / "bin/grep").chmod(0o755)
+    monkeypatch.setattr(sweep, "SECONDS", 1)
+    hidden = [f"/{name}: Permission denied" for name in "abc"]
+    monkeypatch.setattr(sweep, "_reachable", lambda paths: (paths, hidden))
+    unread = sweep._in_files("here", [str(tmp_path)], [KEY], LIMIT)["unread"]
+    assert unread == ["the time for it ran out, and the rest was not looked at", *hidden[:2]]
+
+
 def test_a_search_of_files_that_is_killed_is_not_taken_for_one_that_found_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine(tmp_path, monkeypatch, "exit 1")
     (tmp_path / "bin/grep").write_text("#!/bin/sh\nkill -KILL $$\n", encoding="utf-8")

@@ -210,11 +210,13 @@ def _in_files(place: str, paths: list[str], words: list[str], limit: Limit) -> P
     names = [name for name in done.stdout.split("\0") if name]
     # What is gone again between the look at its folder and its turn was not left behind.
     unread = [line for line in done.stderr.splitlines() if not line.endswith(("No such file or directory", "No such device or address"))]
+    # An end before the time is the last that may be left out.
+    unread = sorted(hidden + unread, key=lambda line: not line.startswith(OUT_OF_TIME))
     return {
         **found,
         "found": len(names),
         "where": names[:5],
-        "unread": (hidden + unread)[:3] + ([f"grep: {done.returncode}"] if done.returncode not in (0, 1, 2, 99) else []),
+        "unread": unread[:3] + ([f"grep: {done.returncode}"] if done.returncode not in (0, 1, 2, 99) else []),
     }
 
 
