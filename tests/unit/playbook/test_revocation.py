@@ -25,6 +25,9 @@ def test_keys_are_taken_away_on_all_hosts_before_one_is_searched(tmp_path: Path)
         (keys / "openai").write_text(f"sk-{name}-0123456789", encoding="utf-8")
     hosts = {name: {"stack_dir": str(tmp_path / name)} for name in HOSTS}
     words = ("playbooks/revoke_keys.yml", "--forks=1", "--extra-vars=llm_proxy_revoke=openai")
+    dry = plays.run(tmp_path, hosts, {}, *words, "--check", path=f"{tools}:{os.environ['PATH']}")
+    said = [line for task, _, one in plays.results(dry.stdout) if task.endswith("by their fingerprints") for line in one.get("msg", [])]
+    assert ["openai: would be revoked" in line for line in said] == [True] * 3, said
     done = plays.run(tmp_path, hosts, {}, *words, path=f"{tools}:{os.environ['PATH']}")
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "searches").read_text(encoding="utf-8").split() == ["searched"] * len(HOSTS)
