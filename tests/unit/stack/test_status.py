@@ -105,6 +105,18 @@ def test_the_decoy_is_well_again_once_its_events_were_moved_aside_as_the_documen
     assert status.report(Stack(str(root), "ocweb"), 90)["canary"]["count"] == 1
 
 
+def test_a_revocation_that_has_not_ended_is_told(report: dict[str, Any], root: Path) -> None:
+    assert not any("revocation" in line for line in report["problems"])
+    for name in ("revoked.0123456789ab.openai", "revoked.c0ffee012345.openai", "revoked.c0ffee012345.house.main"):
+        (root / "llm-proxy/records" / name).write_text("sk-secret", encoding="utf-8")
+    after = status.report(Stack(str(root), "ocweb"), 90)
+    end = "has not ended: revoke it once more (playbooks/revoke_keys.yml)"
+    assert [line for line in after["problems"] if "revocation" in line] == [
+        f"The revocation of the key {name} {end}" for name in ("house.main", "openai")
+    ]
+    assert "secret" not in json.dumps(after)
+
+
 def test_a_host_without_a_stack_is_no_error(tmp_path: Path, stub_command: StubCommand) -> None:
     stub_command("exit 127")
     said = status.answer({"stack_dir": str(tmp_path / "none"), "project": "ocweb", "key_max_age": 90})

@@ -141,6 +141,11 @@ def keys(root: Path, max_age: float) -> list[dict[str, Any]]:
     return found
 
 
+def revoking(root: Path) -> list[str]:
+    """Name the keys that llm_proxy keeps in files of their own (revoked.fingerprint.name) until their revocation has ended."""
+    return sorted({path.name.split(".", 2)[2] for path in (root / "llm-proxy/records").glob("revoked.*.*")})
+
+
 def certificate(gateway: dict[str, Any]) -> dict[str, Any]:
     """Say from when until when the certificate is good that the gateway shows for its own name; {} where it has no TLS, or shows none."""
     url = urlsplit(gateway.get("labels", {}).get("ocweb.url", ""))
@@ -226,6 +231,7 @@ def report(stack: Stack, max_age: float) -> dict[str, Any]:
         "certificate": {} if engine else certificate(described.get("gateway", {})),
         "keys": keys(stack.path, max_age),
         "key_max_age_days": max_age,
+        "revoking": revoking(stack.path),
         "canary": canary_events(stack.path),
         "disk": disk(stack, workspace),
         "workspace": workspace,
@@ -263,6 +269,8 @@ def problems(found: dict[str, Any]) -> list[str]:
             said.append(f"The key {one['key']} is {one['age_days']:.0f} days old, {limit}")
         if one["refused"]:
             said.append(f"The key {one['key']} was refused by its provider ({one['refused'].get('status')}) at {one['refused'].get('at')}")
+    for name in found["revoking"]:
+        said.append(f"The revocation of the key {name} has not ended: revoke it once more (playbooks/revoke_keys.yml)")
     if last := found["canary"]["last"]:
         used = f"The canary key was used {found['canary']['count']} times, last at {last['time']} ({last['where']}): someone takes keys"
         said.append(f"{used}. Once you have looked into it, move {EVENTS} in the stack's folder aside")
