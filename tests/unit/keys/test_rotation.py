@@ -19,6 +19,7 @@ import yaml
 
 import rotation
 import secret_file
+import sweep
 from key_files import KeyFiles, Records, fingerprint
 
 OLD, NEW, OTHER = "sk-old-0123456789", "sk-new-0123456789", "sk-other-0123456789"
@@ -660,15 +661,50 @@ def test_a_revocation_does_not_wait_for_ever_to_write_it_down(host: Host, monkey
 
 
 def test_a_search_knows_who_waits_for_it(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting: list[list[int]] = []
+    left: list[float] = []
 
-    def look(_: list[str], __: str, ___: str, asking: list[int]) -> list[dict[str, Any]]:
-        waiting.append(asking)
+    def look(_: list[str], __: str, ___: str, limit: sweep.Limit, *____: object) -> list[dict[str, Any]]:
+        left.append(limit.left())
         return []
 
     monkeypatch.setattr(rotation, "sweep", look)
-    monkeypatch.setattr(rotation, "callers", lambda: contextlib.nullcontext([7]))
     host.run("place", {"openai": OLD})
-    host.run("rotate", {"openai": NEW})
-    host.revoke("openai")
-    assert waiting == [[7], [7]]
+    with open(os.devnull, "rb") as gone:
+        monkeypatch.setattr(rotation, "callers", lambda: contextlib.nullcontext([gone.fileno()]))
+        host.run("rotate", {"openai": NEW})
+        host.revoke("openai")
+    assert left == [0, 0]
+
+
+@pytest.mark.parametrize("again", ["search", "rotate"])
+@pytest.mark.parametrize("broken", ["it fails", "nobody waits for it", "its time is over"])
+@pytest.mark.parametrize("do", ["search", "rotate"])
+def test_a_search_for_what_was_revoked_is_repeated_until_one_has_ended(
+    host: Host, monkeypatch: pytest.MonkeyPatch, do: str, broken: str, again: str
+) -> None:
+    searches: list[tuple[list[str], list[str]]] = []
+
+    def look(keys: list[str], _: str, __: str, ___: sweep.Limit, kept: list[str]) -> list[dict[str, Any]]:
+        searches.append((keys, kept))
+        if broken == "it fails" and len(searches) == 1:
+            raise RuntimeError
+        return [{"place": "here", "found": 0, "expected": False}]
+
+    host.run("place", {"openai": OLD, "gemini": OTHER})
+    host.run("revoke", {}, "openai")
+    monkeypatch.setattr(rotation, "sweep", look)
+    with monkeypatch.context() as patched, open(os.devnull, "rb") as gone:
+        if broken == "nobody waits for it":
+            patched.setattr(rotation, "callers", lambda: contextlib.nullcontext([gone.fileno()]))
+        if broken == "its time is over":
+            patched.setattr(rotation, "SEARCH_SECONDS", 0)
+        words = "The old key was not looked for" if broken == "it fails" else "Revoke once more"
+        assert words in host.run(do, {"gemini": OTHER})["error"]
+    assert fingerprint(OLD) in host.records["revoked"]
+    host.run("place", {"gemini": OTHER})
+    answer = host.run(again, {"gemini": OTHER})
+    assert (answer["changed"], answer["error"], answer["sweep"] != []) == (False, "", True)
+    assert searches == [([OLD], [str(host.proxy / f"records/revoked.{fingerprint(OLD)}.openai")])] * 2
+    # Now it is over.
+    assert of_the_key(host.stack) == []
+    assert (host.run("search", {}, "openai")["sweep"], len(searches)) == ([], 2)

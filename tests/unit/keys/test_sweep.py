@@ -33,7 +33,7 @@ def small_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found(tmp_path: Path) -> dict[str, tuple[int, list[str]]]:
-    return {one["place"]: (one["found"], one["where"]) for one in sweep.sweep([KEY], str(tmp_path / "stack"), "ocweb") if one["found"]}
+    return {name: (one["found"], one["where"]) for name, one in places(tmp_path).items() if one["found"]}
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,20 @@ def test_a_key_is_known_in_every_spelling_that_the_proxy_masks(tmp_path: Path, t
     assert found(tmp_path) == {"the stack's folder": (1, [str(tmp_path / "stack/notes")])}
 
 
+def test_the_file_that_keeps_it_is_no_find_and_every_other_one_of_that_name_is(tmp_path: Path) -> None:
+    kept, other = tmp_path / "stack/records/revoked.c0ffee.openai", tmp_path / "stack/backend/revoked.c0ffee.openai"
+    for file in (kept, other):
+        file.parent.mkdir(parents=True)
+        file.write_text(KEY, encoding="utf-8")
+    [folder, *_] = sweep.sweep([KEY], str(tmp_path / "stack"), "ocweb", LIMIT, [str(kept)])
+    assert (folder["found"], folder["where"]) == (1, [str(other)])
+
+
 def test_where_it_is_not_nothing_is_found(tmp_path: Path) -> None:
     (tmp_path / "stack").mkdir()
     (tmp_path / "stack/notes").write_text(KEY[:-1], encoding="utf-8")
     os.mkfifo(tmp_path / "stack/pipe")
-    places = sweep.sweep([KEY], str(tmp_path / "stack"), "ocweb")
+    places = sweep.sweep([KEY], str(tmp_path / "stack"), "ocweb", LIMIT)
     assert {place["found"] for place in places} == {0}
     assert len(places) == 8
 
@@ -207,19 +216,15 @@ def test_a_search_of_files_that_is_killed_is_not_taken_for_one_that_found_nothin
 
 
 @pytest.mark.parametrize("end", ["time", "callers"])
-def test_at_the_end_of_all_time_or_where_nobody_waits_every_search_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserving: Callable[..., None], end: str
-) -> None:
+def test_at_the_end_of_all_time_or_where_nobody_waits_every_search_ends(tmp_path: Path, reserving: Callable[..., None], end: str) -> None:
     for name in ("stack", "tmp", "log", "etc", "home/.config", "docker/containers"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "log/one.gz").write_bytes(gzip.compress(b"nothing"))
     reserving("backend", "llm-proxy")
     asking, gone = os.pipe()
-    if end == "time":
-        monkeypatch.setattr(sweep, "MOST_SECONDS", 0)
-    else:
+    if end == "callers":
         os.close(gone)
-    found = sweep.sweep([KEY], str(tmp_path / "stack"), "ocweb", [asking])
+    found = sweep.sweep([KEY], str(tmp_path / "stack"), "ocweb", sweep.Limit(0 if end == "time" else 600, [asking]))
     os.close(asking)
     assert [place["place"] for place in found if not any("the time for it ran out" in reason for reason in place["unread"])] == []
     if end == "time":
@@ -253,7 +258,7 @@ def test_the_memory_of_a_containers_processes_is_looked_at(tmp_path: Path, monke
     containers: list[dict[str, Any]] = [{"service": name, "id": "c", "running": True, "layers": []} for name in ("backend", "llm-proxy")]
     monkeypatch.setattr(sweep, "_containers", lambda _: (containers, ""))
     monkeypatch.setattr(sweep, "_output", lambda command: f"PID\n{process.pid}\n" if command[1] == "top" else str(tmp_path))
-    places = {one["place"]: one for one in sweep.sweep([KEY], str(tmp_path), "ocweb")}
+    places = {one["place"]: one for one in sweep.sweep([KEY], str(tmp_path), "ocweb", LIMIT)}
     process.kill()
     process.wait()
     assert places["backend: memory"]["found"] > 0
@@ -273,7 +278,7 @@ def test_the_environment_of_every_process_is_looked_at(tmp_path: Path) -> None:
 def test_what_cannot_be_searched_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "stack").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path))
-    places = {one["place"]: one for one in sweep.sweep([KEY], str(tmp_path / "stack"), "ocweb")}
+    places = {one["place"]: one for one in sweep.sweep([KEY], str(tmp_path / "stack"), "ocweb", LIMIT)}
     assert places["the stack's folder"]["unread"]
 
 
@@ -287,7 +292,7 @@ def test_the_layers_of_a_container_are_known_with_either_store() -> None:
 
 
 def places(folder: Path, *keys: str) -> dict[str, dict[str, Any]]:
-    return {one["place"]: one for one in sweep.sweep([*keys] or [KEY], str(folder / "stack"), "ocweb")}
+    return {one["place"]: one for one in sweep.sweep([*keys] or [KEY], str(folder / "stack"), "ocweb", LIMIT)}
 
 
 def test_a_key_that_is_so_short_that_it_stands_everywhere_is_not_looked_for_and_that_is_said(tmp_path: Path) -> None:

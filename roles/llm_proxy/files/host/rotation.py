@@ -25,7 +25,8 @@ from typing import Any
 import secret_file
 from key_files import MOST_SECONDS, BusyError, DamagedError, KeyFiles, Records, Revoked, RevokedKeys, alone, fingerprint, sync
 from proxy_container import ProxyContainer
-from sweep import callers, sweep
+from sweep import MOST_SECONDS as SEARCH_SECONDS
+from sweep import Limit, callers, sweep
 
 Change = dict[str, str]
 # A provider that has no list of its models says so; the proof that follows asks it for something that it has.
@@ -213,13 +214,6 @@ class Keys:
                 self.records.revoke(one, "" if self.question["do"] == "search" else CUT_OFF)
         return left
 
-    def let_go(self, revoked: list[Revoked]) -> set[str]:
-        """Let go of keys that were revoked, and return them: whoever does has to look for them."""
-        keys = {one.key for one in revoked} - {""}
-        for one in revoked:
-            one.path.unlink(missing_ok=True)
-        return keys
-
     def weigh(self, weights: dict[str, int]) -> dict[str, int]:
         """Tell the proxy how often each key is chosen, and return how it was."""
         path = self.stack_dir / "llm-proxy/config/keys.json"
@@ -289,7 +283,7 @@ def revoke(keys: Keys) -> list[Change]:
     return changes
 
 
-def search(keys: Keys) -> tuple[list[Change], set[str]]:
+def search(keys: Keys) -> tuple[list[Change], list[Revoked]]:
     """Write down which keys were revoked, and return that, and which they are."""
     left = keys.revoked.found()
     try:
@@ -307,7 +301,7 @@ def search(keys: Keys) -> tuple[list[Change], set[str]]:
     for name in {*keys.selected, *(one.name for one in left)}:
         keys.files.forget(name)
     new = [{"key": one.name, "event": "noted", "before": one.fingerprint, "now": ""} for one in left if one.fingerprint not in known]
-    return new, keys.let_go(left)
+    return new, left
 
 
 DEEDS = {"place": place, "rotate": rotate}
@@ -335,13 +329,20 @@ def _answer(question: dict[str, Any], asking: list[int]) -> dict[str, Any]:
     keys = Keys(question)
     if question["check"]:
         return _told("", plan(keys))
-    changes, gone = carry_out(keys)
+    changes, gone, revoked = carry_out(keys)
+    limit = Limit(SEARCH_SECONDS, asking)
     try:
-        places = sweep(gone, str(keys.stack_dir), question["project"], asking) if gone else []
+        places = sweep(gone, str(keys.stack_dir), question["project"], limit, [str(one.path) for one in revoked]) if gone else []
     except Exception as error:
         return _told(f"The old key was not looked for. {_unexpected(error)}", changes)
     left = [place["place"] for place in places if place["found"] and not place["expected"]]
-    return _told(f"The old key is still to be found: {', '.join(left)}." if left else "", changes, places)
+    errors = [f"The old key is still to be found: {', '.join(left)}."] if left else []
+    if revoked and not limit.left():
+        errors.append("There was no time to look everywhere for what was revoked. Revoke once more.")
+    else:
+        for one in revoked:
+            one.path.unlink(missing_ok=True)
+    return _told(" ".join(errors), changes, places)
 
 
 def _told(error: str, changes: list[Change] | None = None, places: list[dict[str, Any]] | None = None) -> dict[str, Any]:
@@ -362,22 +363,25 @@ def plan(keys: Keys) -> list[Change]:
     return changes
 
 
-def carry_out(keys: Keys) -> tuple[list[Change], list[str]]:
-    """Do what is asked for, and return what was changed, and which keys are to be nowhere any more."""
+def carry_out(keys: Keys) -> tuple[list[Change], list[str], list[Revoked]]:
+    """Do what is asked for, and return what was changed, which keys are to be nowhere any more, and what is kept until that is so."""
     do = keys.question["do"]
     if do == "revoke":
-        return revoke(keys), []
+        return revoke(keys), [], []
     with alone(keys.stack_dir / "llm-proxy/records", MOST_SECONDS if do == "search" else 0):
         if do == "search":
-            changes, before = search(keys)
+            changes, revoked = search(keys)
+            before = set()
         else:
             keys.read_records()
             revoked = keys.settle()
             changes = keys.changes()
             before = keys.in_place(changes)
             DEEDS[do](keys, changes)
-            before |= keys.let_go(revoked) if do == "rotate" else set()
-        return changes, sorted(before - keys.in_place()) if do != "place" else []
+        if do == "place":
+            return changes, [], []
+        before |= {one.key for one in revoked} - {""}
+        return changes, sorted(before - keys.in_place()), revoked
 
 
 def _unexpected(error: Exception) -> str:

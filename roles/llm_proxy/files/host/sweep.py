@@ -15,7 +15,7 @@ import select
 import subprocess
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -112,8 +112,8 @@ def callers() -> Iterator[list[int]]:
             os.close(one)
 
 
-def sweep(keys: list[str], stack_dir: str, project: str, asking: Iterable[int] = ()) -> list[Place]:
-    """Look for ``keys`` everywhere on this machine, as long as the ``callers`` in ``asking`` are there.
+def sweep(keys: list[str], stack_dir: str, project: str, limit: Limit, kept: Container[str] = ()) -> list[Place]:
+    """Look for ``keys`` everywhere on this machine but in the files of these ``kept`` paths.
 
     Returns of each place its name (``place``), how many files or pieces of memory hold one (``found``) and which (``where``, a few), what
     could not be read (``unread``), and whether that is to be ``expected``.
@@ -125,7 +125,6 @@ def sweep(keys: list[str], stack_dir: str, project: str, asking: Iterable[int] =
         short = [_place(f"a key of less than {MIN_WORD} characters", unread=["it was not looked for: it may stand anywhere"])]
     if not words:
         return short
-    limit = Limit(MOST_SECONDS, asking)
     containers, trouble = _containers(project)
     root = _output(["docker", "info", "--format", "{{.DockerRootDir}}"]).strip() or "/var/lib/docker"
     places = {
@@ -140,7 +139,7 @@ def sweep(keys: list[str], stack_dir: str, project: str, asking: Iterable[int] =
         # Of a service, there may be more than one container.
         places.setdefault(f"{one['service']}: file system and image", []).extend(one["layers"])
     with ThreadPoolExecutor(4) as pool:
-        files = pool.map(lambda item: _in_files(item[0], item[1], words, limit), places.items())
+        files = pool.map(lambda item: _in_files(item[0], item[1], words, limit, kept), places.items())
         packed = pool.submit(_in_packed, "logs that are packed", LOGS, words, limit)
         memory = pool.map(lambda one: _in_memory(one, words, limit), containers)
         environment = pool.submit(_in_processes, words, limit)
@@ -197,7 +196,7 @@ def _tmpfs(container: dict[str, Any]) -> list[str]:
     return [f"/proc/{pid}/root{mount}" for mount in sorted(set(kept))]
 
 
-def _in_files(place: str, paths: list[str], words: list[str], limit: Limit) -> Place:
+def _in_files(place: str, paths: list[str], words: list[str], limit: Limit, kept: Container[str] = ()) -> Place:
     """Look into every regular file under some paths, without leaving their file system for another's sockets and devices."""
     found = _place(place)
     paths, hidden = _reachable(paths)
@@ -207,7 +206,7 @@ def _in_files(place: str, paths: list[str], words: list[str], limit: Limit) -> P
     # Lines end at zero bytes, of which files of that kind mostly consist.
     command = ["grep", "-z", "-r", "-l", "-a", "-F", "-D", "skip", "-Z", "-f", "-", "--", *paths]
     done = _run(["sh", "-c", f'ulimit -v {GREP_MEMORY}; exec "$@"', "sh", *command], "\n".join(words), limit)
-    names = [name for name in done.stdout.split("\0") if name]
+    names = [name for name in done.stdout.split("\0") if name and name not in kept]
     # What is gone again between the look at its folder and its turn was not left behind.
     unread = [line for line in done.stderr.splitlines() if not line.endswith(("No such file or directory", "No such device or address"))]
     # An end before the time is the last that may be left out.
