@@ -4,10 +4,11 @@ import json
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from urllib.parse import urlencode
 
 import pytest
-from stack import Stack
+from stack import Stack, soon
 from suite import bed, control, plain, secured
 
 
@@ -282,7 +283,7 @@ def test_other_pages_may_not_frame_it(stack: Stack) -> None:
 @control("one-port")
 def test_its_administration_is_off(stack: Stack) -> None:
     """Asks Caddy's own port for its configuration, from the inside."""
-    assert stack.answered("gateway", [("gateway-edge", 3000)])
+    assert soon(partial(stack.answered, "gateway", [("gateway-edge", 3000)]))
     assert stack.answered("gateway", [("127.0.0.1", 2019), ("gateway-edge", 2019), ("gateway-edge", 2021)]) == []
 
 
