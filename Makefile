@@ -62,13 +62,13 @@ remove: .venv/deploy.stamp ## remove the stack with its sessions and keys; the w
 
 test: test-quick test-plays test-proxy test-opencode test-servers ## the quick tests, then real servers
 
-test-more: .venv/test.stamp ## what `make test` has no time for: SSH and TLS, a life cycle, faults, rotations, mutations, offline, development (about 50 minutes)
+test-more: .venv/test.stamp ## what `make test` has no time for: SSH and TLS, a life cycle, faults, rotations, mutations, offline, development (more than an hour)
 	tests/molecule remote lifecycle faults rotation mutations offline dev
 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
 	tests/quick
 
-test-plays: .venv/test.stamp ## what plays say: bad input, dry runs, documents, without a server (about 4 minutes)
+test-plays: .venv/test.stamp ## what plays say: bad input, dry runs, documents, without a server (about 6 minutes)
 	pytest --quiet --numprocesses auto --dist loadfile tests/unit/playbook tests/unit/docs
 
 test-proxy: .venv/test.stamp ## the proxy's rules with the real LiteLLM, without a server (about 1 minute)
