@@ -27,7 +27,8 @@ HOST = "ocweb-edge-new"
 LOG_IN, MAKE, TUNNEL = [line for line in commands("first-server") if line.startswith("ssh ")]
 # What the page leaves as it is, where the scenario has it otherwise.
 USUAL = {"frontend_listen_address": "127.0.0.1", "frontend_port": 3000, "frontend_tls": "none", "frontend_hosts": [], "frontend_users": {}}
-FIRST = {"stack_project": "first", "stack_dir": "/opt/first", "backend_workspace": "/srv/workspace", **USUAL}
+# A bundle is made for one project's name.
+FIRST = {"stack_project": "first", "stack_dir": "/opt/first", "stack_bundle": "", "backend_workspace": "/srv/workspace", **USUAL}
 # What a reader has in ~/.ssh.
 CONFIG = f"""
 Host workbench1.example.org

@@ -47,7 +47,8 @@ def beside(described: dict[str, Any]) -> dict[str, Any]:
     services = {name: described["services"][name] for name in ("frontend", "gateway")}
     for service in services.values():
         # The labels say whose it is.
-        for name in ("depends_on", "labels"):
+        # Compose itself writes a limit of 0 so that it does not read it.
+        for name in ("depends_on", "labels", "ulimits"):
             service.pop(name, None)
         for volume in service["volumes"]:
             volume["source"] = volume["source"].replace(STACK, FOLDER, 1)
