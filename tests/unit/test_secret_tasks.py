@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+import task_files
+
 ROOT = Path(__file__).parents[2]
 # Those that hand a secret to a program's standard input.
 GIVEN = {
@@ -37,7 +39,7 @@ FILES = {
 }
 TASKS = {f"{path.parts[1]}: {task['name']}": task for path, found in FILES.items() for task in found}
 NEXT = {f"{path.parts[1]}: {task['name']}": found[number + 1 :] for path, found in FILES.items() for number, task in enumerate(found)}
-FOLDERS = {name for name in TASKS if name.endswith(": Create the folders")}
+LAYOUT = "stack: Have the services' folders, and the secrets between them"
 
 
 def test_these_alone_hide_what_they_say() -> None:
@@ -58,13 +60,13 @@ def test_it_goes_by_pipelining(name: str) -> None:
     assert TASKS[name]["vars"]["ansible_ssh_pipelining"] is True
 
 
-@pytest.mark.parametrize("name", sorted(GIVEN | FOLDERS))
+@pytest.mark.parametrize("name", sorted(GIVEN | {LAYOUT}))
 def test_what_goes_wrong_is_said_before_anything_else_is_done(name: str) -> None:
     """A task that hides its output says nothing when it fails, and one that fails by what it prints says it in the midst of a program."""
     task, found = TASKS[name], NEXT[name]
     assert "failed_when" not in task
     judged = next(other for other in found if "ansible.builtin.debug" not in other)
-    answer = "__stack_answer" if name.startswith("stack: ") else task["register"]
+    answer = "__stack_answer" if name == "stack: Work on the host" else task["register"]
     assert "fail_msg" in judged["ansible.builtin.assert"] and answer in str(judged)
 
 
@@ -72,8 +74,15 @@ def test_what_goes_wrong_is_said_before_anything_else_is_done(name: str) -> None
 def test_what_a_configuration_names_lies_there_before_it(role: str) -> None:
     """A service that starts anew in a deploy that was killed finds what its configuration names."""
     kinds = [
-        "folders" if f"{role}: {task['name']}" in FOLDERS else "config" if "ansible.builtin.template" in task else "program"
+        "config" if "ansible.builtin.template" in task else "program"
         for task in FILES[Path(f"roles/{role}/tasks/main.yml")]
         if {"ansible.builtin.template", "ansible.builtin.command", "ansible.builtin.import_tasks"} & set(task)
     ]
-    assert kinds == ["folders", *(["program"] * (len(kinds) - 2)), "config"] and len(kinds) > 2
+    assert kinds == [*(["program"] * (len(kinds) - 1)), "config"] and len(kinds) > 1
+
+
+def test_folders_and_secrets_lie_there_before_any_service_is_set_up() -> None:
+    site = task_files.tasks(yaml.safe_load((ROOT / "site.yml").read_text(encoding="utf-8")))
+    roles = [task["ansible.builtin.import_role"] for task in site if "ansible.builtin.import_role" in task]
+    steps = [role.get("tasks_from", role["name"]) for role in roles]
+    assert steps[steps.index("layout") :] == ["layout", "llm_proxy", "backend", "frontend", "up"]

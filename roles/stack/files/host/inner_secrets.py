@@ -1,7 +1,7 @@
 """Secrets that the stack makes for itself and nobody else knows: made on the host, never seen by the controller.
 
-``main`` takes ``secrets`` (each ``path``, ``owner``, ``group``, ``mode`` and ``prefix``), ``check`` (change nothing), and tells
-which are ``new`` and which are ``given`` to another owner, and whether that is any (``changed``). Standard library only.
+``main`` takes ``secrets`` (each ``path``, ``owner``, ``group``, ``mode`` and ``prefix``) and ``check`` (change nothing), and tells
+by their paths which are ``new`` and which are ``given`` to another owner. Standard library only.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ def made(prefix: str) -> str:
     return prefix + "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
 
 
-def main(question: dict[str, Any]) -> dict[str, Any]:
+def main(question: dict[str, Any]) -> dict[str, list[str]]:
     """Make those that are missing, and leave the others as they are but for whom they are for."""
-    new, given = [], []
+    new: list[str] = []
+    given: list[str] = []
     for one in question["secrets"]:
         path, belongs = Path(one["path"]), (one["owner"], one["group"], int(one["mode"], 8))
         handle = secret_file.opened(path)
         if handle is None:
-            new.append(path.name)
+            new.append(str(path))
             if not question["check"]:
                 secret_file.write(path, made(one["prefix"]), *belongs)
             continue
         with os.fdopen(handle, "rb"):
             if secret_file.belongs(handle) != belongs:
-                given.append(path.name)
+                given.append(str(path))
                 if not question["check"]:
                     secret_file.give(handle, *belongs)
-    return {"changed": bool(new or given), "new": new, "given": given}
+    return {"new": new, "given": given}
