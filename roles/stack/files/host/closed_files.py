@@ -1,7 +1,6 @@
 """Puts what only one service may read where only it can, in one round trip.
 
-Called as ``python3 -c THIS`` with one JSON object on standard input:
-``folder``, ``owner`` and ``group`` (ids), ``check`` (true: change nothing),
+``main`` takes ``folder``, ``owner`` and ``group`` (ids), ``check`` (true: change nothing),
 ``files`` ({name: {"text"} or {"path" on the host}}: the folder holds these),
 ``authority`` (the ``folder`` in it that is for one, a ``title`` for people, and the ``names`` and addresses that it is for; or null),
 ``kept`` (files on the host: what one of them names stays, since an earlier deploy may come back; all else goes).
@@ -9,21 +8,21 @@ Called as ``python3 -c THIS`` with one JSON object on standard input:
 An authority is made once: a root whose key exists only while it signs the intermediate that the gateway signs with. Both are constrained
 to the names, so that a stolen key is good for nothing else where the root is trusted.
 
-Prints {"error": why not all of it was done, or "", "changed": names, "gone": those of them that went, "root": the root's PEM or "",
-"fingerprint": of all that the service has to be started anew for}.
+It returns {"error": why not all of it was done, or "", "changed": names, "gone": those of them that went, "root": the root's PEM or "",
+"fingerprint": of all that the service has to be started anew for}. Standard library only.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import secret_file
 
 DAYS = 3650
 # Read again while it runs.
@@ -96,18 +95,8 @@ def kept(question: dict[str, Any], names: Iterable[str]) -> set[str]:
     return {name for name in names if any(f"/{name.partition('/')[0]}" in text for text in texts)}
 
 
-def put(path: Path, data: bytes, owner: int, group: int) -> None:
-    """Write a file for its owner's eyes alone, as a whole or not at all."""
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as file:
-        os.fchown(file.fileno(), owner, group)
-        file.write(data)
-    new.replace(path)
-
-
 def main(question: dict[str, Any]) -> dict[str, Any]:
-    """Do it, and return what is printed."""
+    """Do it, and return what came of it."""
     changed: list[str] = []
     try:
         return {"error": "", **placed(question, changed)}
@@ -127,8 +116,7 @@ def placed(question: dict[str, Any], done: list[str]) -> dict[str, Any]:
     there = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if not path.is_dir()} if folder.is_dir() else {}
 
     def its_owners(path: Path, mode: int) -> bool:
-        status = path.stat()
-        return (status.st_uid, status.st_gid, status.st_mode & 0o777) == (owner, group, mode)
+        return secret_file.belongs(path) == (owner, group, mode)
 
     def right(name: str, data: bytes) -> bool:
         path = there.get(name)
@@ -142,9 +130,8 @@ def placed(question: dict[str, Any], done: list[str]) -> dict[str, Any]:
         for name in changed:
             if (place := (folder / name).parent) != folder:
                 place.mkdir(exist_ok=True)
-                place.chmod(0o700)
-                os.chown(place, owner, group)
-            put(folder / name, files[name], owner, group)
+                secret_file.give(place, owner, group, 0o700)
+            secret_file.write(folder / name, files[name], owner, group, 0o400)
             done.append(name)
         for name in gone:
             there[name].unlink()
@@ -159,7 +146,3 @@ def placed(question: dict[str, Any], done: list[str]) -> dict[str, Any]:
         "root": next((data.decode() for name, data in files.items() if name.endswith("/root.crt")), ""),
         "fingerprint": hashlib.sha256(seen).hexdigest()[:12],
     }
-
-
-if __name__ == "__main__":
-    print(json.dumps(main(json.load(sys.stdin))))

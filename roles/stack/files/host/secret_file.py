@@ -22,7 +22,7 @@ def opened(path: Path) -> int | None:
     return None
 
 
-def write(path: Path, secret: str, owner: int, group: int, mode: int) -> None:
+def write(path: Path, secret: str | bytes, owner: int, group: int, mode: int) -> None:
     """Put ``secret`` in the place of whatever lies at ``path``, in one step."""
     new = path.with_name(f".{path.name.lstrip('.')}.new")
     new.unlink(missing_ok=True)
@@ -30,7 +30,7 @@ def write(path: Path, secret: str, owner: int, group: int, mode: int) -> None:
     try:
         # On a full disk, less may be written than was asked for, and that is no error yet.
         with open(handle, "wb") as file:
-            file.write(secret.encode())
+            file.write(secret.encode() if isinstance(secret, str) else secret)
             give(handle, owner, group, mode)
             file.flush()
             os.fsync(handle)
