@@ -118,7 +118,7 @@ bench-lifecycle: .venv/test.stamp ## measure a rollback, a backup and a removal,
 	cat artifacts/lifecycle.md
 
 bench-fleet: .venv/test.stamp ## measure what another host takes of the controller, on bare servers
-	OCWEB_QUIET=1 tests/molecule remote
+	tests/molecule remote
 	cat artifacts/fleet.md
 
 bench-development: .venv/test.stamp ## measure an edit until the browser shows it, on a bare server
