@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+import machine
 import plays
-import survey
 
-ARCHITECTURE = survey.architecture()
+ARCHITECTURE = machine.architecture()
 DEMO = {"name": "demo", "provider": "demo"}
 CLAUDE = {"name": "claude", "provider": "anthropic"}
 HASH = f"$scrypt$ln=15,r=8,p=3${'a' * 22}${'b' * 43}"

@@ -92,5 +92,5 @@ def test_the_host_is_asked_where_the_providers_names_lead(tmp_path: Path, engine
         "stack_dir": f"{tmp_path}/stack",
     }
     done = plays.run(tmp_path, {"here": given}, {}, "site.yml", "--check", "--tags=check", path=engine_path)
-    [asked] = [result["cmd"] for task, _, result in plays.results(done.stdout) if task.endswith("Look at the host in one go")]
-    assert json.loads(asked[2])["upstreams"] == ["llm.example.org", "other.example.org"]
+    [look] = [result for task, _, result in plays.results(done.stdout) if task.endswith("Look at the host in one go")]
+    assert json.loads(look["invocation"]["module_args"]["stdin"])["question"]["upstreams"] == ["llm.example.org", "other.example.org"]

@@ -76,10 +76,11 @@ def test_each_host_is_told_what_is_wrong_with_it(tmp_path: Path, closed_port: in
 
 # The survey, told of another system than this machine's: the one that its host is named after.
 OTHER_SYSTEM = """#!/bin/sh
+given=$(cat)
 for name in rocky ubuntu; do
-  case "$*" in *"{folder}/$name"*) sed "s#/etc/os-release#{folder}/os-release-$name#" | {python} "$@"; exit ;; esac
+  case $given in *"{folder}/$name"*) given=$(printf %s "$given" | sed "s#/etc/os-release#{folder}/os-release-$name#") ;; esac
 done
-exec {python} "$@"
+printf %s "$given" | {python} "$@"
 """
 RELEASES = {
     "rocky": 'NAME="Rocky Linux"\nVERSION="9.4 (Blue Onyx)"\nID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n',

@@ -88,7 +88,7 @@ def plan(question: Model) -> list[str]:
 def answer(question: Model) -> Model:
     """Compare ``deployed`` with ``described``, the Compose files as objects, the first {} where there is none.
 
-    Besides: ``images`` that would be built, ``packages`` of an engine, the ``engine``'s state as survey.py names it, services that are
+    Besides: ``images`` that would be built, ``packages`` of an engine, the ``engine``'s state as engine_state.py has it, services that are
     ``running``, those that were changed ``by_hand``, ``wrong_networks`` of ``project``, changes of ``keys`` ({key, before, now}:
     fingerprints), and whether a ``secret`` is new that services start anew for. By their paths: ``folders`` that would be made or given
     away, of which some are in ``folders_there``, ``files`` and ``secrets`` that would be written, and what would change and go in
