@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import secret_file
+from folder import Refusal, stack_folder
 from key_files import MOST_SECONDS, BusyError, DamagedError, KeyFiles, Records, Revoked, RevokedKeys, alone, fingerprint, sync
 from proxy_container import ProxyContainer
 from sweep import MOST_SECONDS as SEARCH_SECONDS
@@ -48,12 +49,13 @@ class Keys:
     """The keys of one host, and what is to become of them.
 
     Raises:
-        StopError: there is no stack on this host, or a word chooses nothing.
+        Refusal: the stack on this host is another user's.
+        StopError: there is none, or a word chooses nothing.
     """
 
     def __init__(self, question: dict[str, Any]) -> None:
         self.question = question
-        self.stack_dir = Path(os.path.normpath(question["stack_dir"] if question["stack_dir"] != "auto" else _usual_folder()))
+        self.stack_dir = stack_folder(question["stack_dir"])
         folder = self.stack_dir / "llm-proxy"
         if not (folder / "keys").is_dir() and question["do"] != "place":
             raise StopError(f"There is no stack in {self.stack_dir} on this host. Deploy it first: site.yml puts the keys in place, too.")
@@ -319,7 +321,7 @@ def main(question: dict[str, Any]) -> dict[str, Any]:
             return _told(f"Another run is changing the keys of this host. Wait until it has ended.{then}")
         except StopError as stop:
             return _told(str(stop), stop.changes)
-        except (DamagedError, OSError) as stop:
+        except (Refusal, DamagedError, OSError) as stop:
             return _told(str(stop))
         except Exception as error:
             return _told(_unexpected(error))
@@ -392,7 +394,3 @@ def _unexpected(error: Exception) -> str:
 
 def _print(key: str) -> str:
     return fingerprint(key) if key else ""
-
-
-def _usual_folder() -> str:
-    return "/opt/ocweb" if os.getuid() == 0 else str(Path.home() / ".local/share/ocweb")

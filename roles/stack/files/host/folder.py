@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import pwd
 import shutil
 import stat
 import subprocess
@@ -125,6 +126,25 @@ def clear(path: Path, last: tuple[str, ...] = ()) -> None:
         os.close(folder)
 
 
+def reached(path: Path) -> Path | None:
+    """Return a path; where we may not look for it, the folder that keeps us from that; None where it is not there."""
+    try:
+        path.stat()
+    except PermissionError:
+        return reached(path.parent)
+    except OSError:
+        return None
+    return path
+
+
+def account(number: int) -> str:
+    """Return what a user is called on this host; "" where that is nothing."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return ""
+
+
 def remove(path: Path) -> None:
     """Remove a folder with what it holds, also what its owner may not write to, as Go leaves its modules: only root may always."""
     if os.geteuid():
@@ -182,13 +202,40 @@ def write(path: Path, content: bytes, mode: int) -> None:
         raise
 
 
+def stack_folder(choice: str) -> Path:
+    """Return where a stack of ours lies, or would; ``choice`` may be "auto", as the role has it.
+
+    Raises:
+        Refusal: what is there is another user's, and we are not root.
+    """
+    me = os.geteuid()
+    home = "/opt/ocweb" if me == 0 else os.path.expanduser("~/.local/share/ocweb")
+    # Spelt as the survey and Compose do.
+    path = Path(os.path.normpath(home if choice == "auto" else choice))
+    place = next(filter(None, map(reached, (path / "compose.yml", path / "build.yml", path))), None)
+    if place is None or me in (0, owner := place.stat().st_uid):
+        return path
+    # Another user may have made the folder for a stack of ours.
+    if place.is_dir() and os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+        return path
+    # Nobody can become a user without an account.
+    name = account(owner) or "root"
+    become = "--become" if name == "root" else f"--become --become-user={name}"
+    raise Refusal(
+        f"stack_dir: the stack in {path} is not that of {account(me) or me}, as whom Ansible works on this host: {place} belongs to "
+        f"{account(owner) or owner}. Become {name} ({become}), or log in as that user."
+    )
+
+
 class Stack:
-    """The stack of a Compose project. ``stack_dir`` may be "auto", as the role has it."""
+    """The stack of a Compose project. ``stack_dir`` may be "auto", as the role has it.
+
+    Raises:
+        Refusal: what is there is another user's.
+    """
 
     def __init__(self, stack_dir: str, project: str) -> None:
-        home = "/opt/ocweb" if os.geteuid() == 0 else os.path.expanduser("~/.local/share/ocweb")
-        # Spelt as the survey and Compose do.
-        self.path = Path(os.path.normpath(home if stack_dir == "auto" else stack_dir))
+        self.path = stack_folder(stack_dir)
         self.project = project
         self.description = self.path / "compose.yml"
 
