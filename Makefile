@@ -104,10 +104,13 @@ test-faults: .venv/test.stamp ## deploys that are killed at each of their tasks,
 test-mutations: .venv/test.stamp ## take each protection away, and see that the attack on it succeeds (about 12 minutes)
 	tests/molecule mutations
 
-bench: bench-stack bench-rotation bench-lifecycle bench-fleet bench-development ## measure all of them
+bench: bench-stack bench-boundary bench-rotation bench-lifecycle bench-fleet bench-development ## measure all of them
 
 bench-stack: .venv/deploy.stamp ## measure the deployed stack: start times, sizes, memory, a re-run
 	tests/bench $(INVENTORY)
+
+bench-boundary: .venv/test.stamp ## measure what gate and egress guard add to a request, on a bare server in a fake internet
+	OCWEB_SUITE=boundary tests/molecule isolation
 
 bench-rotation: .venv/test.stamp ## measure 20 rotations under 10,000 requests, on a bare server
 	OCWEB_LOAD=full tests/molecule rotation
@@ -134,8 +137,8 @@ docs: .venv/test.stamp ## write the roles' READMEs anew from their variables
 build: .venv/deploy.stamp ## the collection as an artifact in dist/
 	.venv/bin/ansible-galaxy collection build --force --output-path dist
 
-clean: ## remove the Python environment and what was built in dist/ (never a deployed stack)
-	rm -rf .venv dist
+clean: ## remove the Python environment, what made it, and what was built in dist/ (never a deployed stack)
+	rm -rf .venv .venv-uv dist
 
 .venv/%.stamp: pyproject.toml uv.lock .config/uv.txt .config/environment
 	.config/environment $*
