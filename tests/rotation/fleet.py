@@ -1,7 +1,6 @@
 """An inventory of two hosts that are two stacks on the server, with their keys in a vault, and the playbooks that are run on it."""
 
 import base64
-import hashlib
 import json
 import os
 import subprocess
@@ -158,8 +157,3 @@ class Fleet:
 def environment(settings: dict[str, str] | None = None) -> dict[str, str]:
     """Return the environment in which playbooks are run."""
     return {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", **(settings or {})}
-
-
-def fingerprint(key: str) -> str:
-    """Return what the stack calls a key where it must not say it."""
-    return hashlib.sha256(b"ocweb key " + key.encode()).hexdigest()[:12]

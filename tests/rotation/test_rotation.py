@@ -12,11 +12,12 @@ from statistics import median
 from typing import Any
 
 import pytest
-from fleet import ALIAS, FIRST, ROOT, SECOND, STACKS, Fleet, Run, environment, fingerprint
+from fleet import ALIAS, FIRST, ROOT, SECOND, STACKS, Fleet, Run, environment
 from load import FULL, Answers, Load
 from stack import SERVICES
 
 from documents import options, span
+from key_rules import fingerprint
 
 ROTATIONS, REQUESTS, RATE = (20, 10_000, 9.0) if FULL else (6, 1_000, 4.0)
 STREAMS = 20

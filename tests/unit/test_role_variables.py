@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from task_files import tasks
+from task_files import read, tasks
 
 ROLES = sorted(path.parent.parent for path in Path(__file__).parents[2].glob("roles/*/defaults/main.yml"))
 
@@ -54,7 +54,7 @@ def test_what_tasks_name_carries_a_roles_name(role: Path) -> None:
     """The role's own, or that of a role whose tasks it includes; connection variables are Ansible's."""
     wrong = []
     for file in sorted(role.glob("tasks/*.yml")):
-        for task in tasks(yaml.safe_load(file.read_text(encoding="utf-8"))):
+        for task in tasks(read(file)):
             included = [task[name]["name"] for name in ("ansible.builtin.include_role", "ansible.builtin.import_role") if name in task]
             owners = tuple(f"__{name}_" for name in [role.name, *included])
             named = {*task.get("vars", {}), *task.get("ansible.builtin.set_fact", {}), *filter(None, [task.get("register")])}

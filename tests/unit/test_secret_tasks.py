@@ -1,15 +1,11 @@
 """A secret that a task hands to a host is in no temporary file there, in no output and in no diff; what goes wrong is said all the same."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-import task_files
+from task_files import ROOT, read, steps, tasks
 
-ROOT = Path(__file__).parents[2]
 # Those that hand a secret to a program's standard input.
 GIVEN = {
     "backend: Lay out the decoy, or take it away",
@@ -22,21 +18,7 @@ GIVEN = {
 # Those that write one by a module of Ansible's.
 WRITTEN = {"stack: Write the builds' environment, which may name mirrors and their passwords"}
 
-
-def tasks(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Return tasks, also those in blocks."""
-    for task in found:
-        inner = [task[part] for part in ("block", "rescue", "always") if part in task]
-        if not inner:
-            yield task
-        for part in inner:
-            yield from tasks(part)
-
-
-FILES = {
-    path.relative_to(ROOT): list(tasks(yaml.safe_load(path.read_text(encoding="utf-8"))))
-    for path in sorted(ROOT.glob("roles/*/tasks/*.yml"))
-}
+FILES = {path.relative_to(ROOT): steps(read(path)) for path in sorted(ROOT.glob("roles/*/tasks/*.yml"))}
 TASKS = {f"{path.parts[1]}: {task['name']}": task for path, found in FILES.items() for task in found}
 NEXT = {f"{path.parts[1]}: {task['name']}": found[number + 1 :] for path, found in FILES.items() for number, task in enumerate(found)}
 LAYOUT = "stack: Have the services' folders, and the secrets between them"
@@ -82,7 +64,7 @@ def test_what_a_configuration_names_lies_there_before_it(role: str) -> None:
 
 
 def test_folders_and_secrets_lie_there_before_any_service_is_set_up() -> None:
-    site = task_files.tasks(yaml.safe_load((ROOT / "site.yml").read_text(encoding="utf-8")))
+    site = tasks(read(ROOT / "site.yml"))
     roles = [task["ansible.builtin.import_role"] for task in site if "ansible.builtin.import_role" in task]
-    steps = [role.get("tasks_from", role["name"]) for role in roles]
-    assert steps[steps.index("layout") :] == ["layout", "llm_proxy", "backend", "frontend", "up"]
+    names = [role.get("tasks_from", role["name"]) for role in roles]
+    assert names[names.index("layout") :] == ["layout", "llm_proxy", "backend", "frontend", "up"]

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).parents[2]
+from task_files import ROOT, read, steps
+
 FILES = sorted(ROOT.glob("roles/*/tasks/*.yml"))
 # They ask the host nothing.
 QUIET = {f"ansible.builtin.{name}" for name in ("assert", "debug", "fail", "set_fact", "validate_argument_spec")}
@@ -18,22 +18,6 @@ STAYS = {"Remove what was collected here", "Name the repository"}
 PATHS = sorted(ROOT.glob("playbooks/*.yml"))
 # Files of tasks that begin with variables.yml, on the controller.
 FIRST = ("check", "status", "backup", "restore", "rollback", "remove")
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Return a file's tasks or plays."""
-    content: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return content
-
-
-def flat(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return tasks in their order, also those in blocks, each with the delegation of its own."""
-    found = []
-    for task in tasks:
-        inner = [one for part in ("block", "rescue", "always") for one in task.get(part, [])]
-        inherited = {"delegate_to": task["delegate_to"]} if "delegate_to" in task else {}
-        found += flat([{**inherited, **one} for one in inner]) if inner else [task]
-    return found
 
 
 def included(task: dict[str, Any]) -> str:
@@ -56,7 +40,7 @@ def dangerous(task: dict[str, Any]) -> bool:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
 def test_nothing_is_moved_by_what_a_host_may_have_named(path: Path) -> None:
     looked, wrong = False, []
-    for task in flat(read(path)):
+    for task in steps(read(path)):
         if looks(task):
             looked = True
         elif dangerous(task) and not looked and task["name"] not in STAYS and not written_by_ours(task):
@@ -73,15 +57,15 @@ def written_by_ours(task: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("name", LOOKING)
 def test_those_that_look_do_so_behind_what_is_asked(name: str) -> None:
-    tasks = flat(read(ROOT / f"roles/stack/tasks/{name}.yml"))
-    asked = max((number for number, task in enumerate(tasks) if "ansible.builtin.command" in task), default=-1)
-    assert looks(tasks[asked + 1])
+    found = steps(read(ROOT / f"roles/stack/tasks/{name}.yml"))
+    asked = max((number for number, task in enumerate(found) if "ansible.builtin.command" in task), default=-1)
+    assert looks(found[asked + 1])
 
 
 def test_the_inventory_says_which_keys_are_sent() -> None:
-    tasks = flat(read(ROOT / "roles/llm_proxy/tasks/keys.yml"))
-    sent = next(number for number, task in enumerate(tasks) if "__llm_proxy_key_list" in str(task))
-    assert looks(tasks[sent - 1])
+    found = steps(read(ROOT / "roles/llm_proxy/tasks/keys.yml"))
+    sent = next(number for number, task in enumerate(found) if "__llm_proxy_key_list" in str(task))
+    assert looks(found[sent - 1])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
@@ -89,7 +73,7 @@ def test_the_inventory_says_which_secrets_are_sent(path: Path) -> None:
     """A password of an earlier answer's choice might be another server's."""
     # Checks come behind the survey, and each program behind a look, or first in its play.
     looked, wrong = path.stem in ("check", "program"), []
-    for task in flat(read(path)):
+    for task in steps(read(path)):
         if looks(task):
             looked = True
         elif not QUIET & set(task) and "delegate_to" not in task:
@@ -101,7 +85,7 @@ def test_the_inventory_says_which_secrets_are_sent(path: Path) -> None:
 @pytest.mark.parametrize("name", ["backup", "restore"])
 def test_the_inventory_says_which_password_a_program_is_told(name: str) -> None:
     looked, wrong = True, []
-    for task in flat(read(ROOT / f"roles/stack/tasks/{name}.yml")):
+    for task in steps(read(ROOT / f"roles/stack/tasks/{name}.yml")):
         wrong += [task["name"]] if included(task) == "program" and not looked else []
         if looks(task):
             looked = True
@@ -113,11 +97,11 @@ def test_the_inventory_says_which_password_a_program_is_told(name: str) -> None:
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_what_is_known_of_a_host_is_kept_in_mind_before_it_is_asked(path: Path) -> None:
     for play in read(path):
-        names = [included(task) for task in flat(play.get("tasks", []))]
+        names = [included(task) for task in steps(play.get("tasks"))]
         assert [name for name in names if name != "vault"][:1] in ([], ["variables"], *([name] for name in FIRST))
 
 
 @pytest.mark.parametrize("name", FIRST)
 def test_files_that_begin_a_play_keep_it_in_mind(name: str) -> None:
-    names = [included(task) for task in flat(read(ROOT / f"roles/stack/tasks/{name}.yml"))]
+    names = [included(task) for task in steps(read(ROOT / f"roles/stack/tasks/{name}.yml"))]
     assert next(one for one in names if one != "vault") == "variables"

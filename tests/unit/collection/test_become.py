@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
-from task_files import FILES, ROOT, tasks
+from task_files import FILES, ROOT, read, tasks
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_task_says_become_as_a_keyword(file: Path) -> None:
     """`ansible_become` of an inventory wins over the keyword, and loses to a task's own `vars`."""
-    assert [task["name"] for task in tasks(yaml.safe_load(file.read_text(encoding="utf-8"))) if "become" in task] == []
+    assert [task["name"] for task in tasks(read(file)) if "become" in task] == []
