@@ -62,3 +62,34 @@ def test_one_alone_and_a_dry_run_want_no_names(tmp_path: Path, options: tuple[st
     code, said = run(tmp_path, "remove", {"stack_remove": "ocweb"}, *options)
     assert [(tmp_path / name).exists() for name in HOSTS] == [options == ("--check",), True, True]
     assert f"folder {tmp_path}/one" in said and (f"folder {tmp_path}/three" in said) == (code != 0) == (options == ("--check",)), said
+
+
+@pytest.mark.parametrize(
+    ("backup", "meant", "dry"),
+    [
+        ("backup", "one, two, three", False),
+        ("backup", "one, two, three", True),
+        # The first one, by itself, would be right.
+        ("{{ 'backup' if inventory_hostname == 'one' else 'other' }}", "two, three", False),
+        ("{{ {'one': './backup', 'two': 'other', 'three': 'backup'}[inventory_hostname] }}", "one, three", False),
+    ],
+    ids=["all", "dry", "two", "spelt twice"],
+)
+def test_one_backup_is_not_sent_to_several_hosts(tmp_path: Path, backup: str, meant: str, dry: bool) -> None:
+    (tmp_path / "other.tar.gpg").touch()
+    sent = {"stack_restore_upload": f"{tmp_path}/{backup}.tar.gpg", "stack_restore_file": f"{tmp_path}/there/backup.tar.gpg"}
+    code, said = run(tmp_path, "restore", sent, *(["--check"] if dry else []))
+    assert code == 2
+    assert f".tar.gpg would be sent to {meant}, and the sessions of one host would be on all of them. Nothing was sent" in said, said
+    assert [f"fatal: [{name}]: FAILED!" in said for name in HOSTS] == [True, dry, dry], said
+    assert not (tmp_path / "there").exists()
+
+
+@pytest.mark.parametrize(("limit", "backup"), [("one", "backup"), ("one,three", "{{ inventory_hostname }}")], ids=["one", "each its own"])
+def test_one_host_is_sent_a_backup_and_each_its_own(tmp_path: Path, limit: str, backup: str) -> None:
+    for name in HOSTS:
+        (tmp_path / f"{name}.tar.gpg").touch()
+    sent = {"stack_restore_upload": f"{tmp_path}/{backup}.tar.gpg", "stack_restore_file": f"{tmp_path}/there/backup.tar.gpg"}
+    code, said = run(tmp_path, "restore", sent, "--check", f"--limit={limit}")
+    assert code == 0, said
+    assert said.count(".tar.gpg would be sent to") == len(limit.split(",")), said
