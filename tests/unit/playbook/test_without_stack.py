@@ -47,6 +47,17 @@ def test_no_backup_is_sent_to_a_host_that_cannot_restore_it(tmp_path: Path, engi
     assert not (tmp_path / "there").exists()
 
 
+@pytest.mark.parametrize("play", ["verify", "revoke_keys"])
+def test_whoever_may_not_work_on_a_stack_is_told_whose_it_is(tmp_path: Path, engine_path: str, play: str) -> None:
+    """What of Ansible works on the host does so as nobody, where it is root that runs these tests."""
+    stub = '#!/bin/sh\nset -- /usr/bin/python3 "$@"\n[ "$(id -u)" != 0 ] || set -- setpriv --reuid 65534 --clear-groups "$@"\nexec "$@"\n'
+    (tmp_path / "python3").write_text(stub, encoding="utf-8")
+    (tmp_path / "python3").chmod(0o755)
+    code, said = run(tmp_path, f"{tmp_path}:{engine_path}", f"playbooks/{play}.yml", {"stack_dir": "/etc", "llm_proxy_revoke": "openai"})
+    assert code == 2
+    assert "as whom Ansible works on this host: /etc belongs to root. Become root (--become), or log in as that user." in said, said
+
+
 def run(folder: Path, path: str, play: str, given: dict[str, object], *options: str) -> tuple[int, str]:
     """Run a play on this machine as a host without a stack; return its exit code and what it says, as one line."""
     common = {
