@@ -1,6 +1,7 @@
 """What takes people's work away or back goes over several hosts one by one, and what takes it away for good is told which."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import plays
 HOSTS = ("one", "two", "three")
 
 
-def run(folder: Path, play: str, given: dict[str, object], *options: str) -> tuple[int, str]:
+def run(folder: Path, play: str, given: Mapping[str, object], *options: str) -> tuple[int, str]:
     """Run a play on three hosts that are this machine, of which the second has another project; return its exit code and what it says."""
     (folder / "docker").write_text('#!/bin/sh\ncase "$*" in version*) echo 26.1.5 ;; esac\n', encoding="utf-8")
     (folder / "docker").chmod(0o755)

@@ -18,8 +18,8 @@ from folder import Refusal, Stack
 ROLES = Path(__file__).parents[3] / "roles"
 HOST = ROLES / "stack/files/host"
 PROGRAMS: dict[str, list[str]] = yaml.safe_load((ROLES / "stack/vars/main.yml").read_text(encoding="utf-8"))["__stack_programs"]
-# The others are for a deploy, whose checks have seen whose the folder is, or about the engine.
-ON_A_STACK = sorted(set(PROGRAMS) - {"layout", "plan", "engine"})
+# The others are for a deploy, whose checks see whose the folder is, or about the engine.
+ON_A_STACK = sorted(set(PROGRAMS) - {"survey", "layout", "plan", "engine"})
 PASSWORD = "a password for tests alone"
 ME = pwd.getpwuid(os.getuid()).pw_name
 OTHER = os.getuid() + 54321
