@@ -28,7 +28,7 @@ def included(task: dict[str, Any]) -> str:
 
 def looks(task: dict[str, Any]) -> bool:
     """Tell whether a host that named variables is out after a task."""
-    return included(task) in LOOKING or ("ansible.builtin.assert" in task and "__stack_broken_into" in str(task))
+    return included(task) in LOOKING or ("ansible.builtin.assert" in task and "__stack_injected_words" in str(task))
 
 
 def dangerous(task: dict[str, Any]) -> bool:
