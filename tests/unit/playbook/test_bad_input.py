@@ -556,6 +556,10 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         {"stack_mode": "development", "frontend_source": {"folder": "/etc"}},
         [["frontend_source: /etc is of the system's /etc"]],
     ),
+    "linked": (
+        {"stack_dir": "{folder}/linked"},
+        [["stack_dir: {folder}/linked/backend is in the place of a folder of the stack's, and is a link or a file. Move it out"]],
+    ),
     # A user id stands in files as a number.
     "source_owner": (
         {"stack_mode": "development", "frontend_source": {"folder": "{folder}/source"}, "frontend_uid": SOMEONE, "frontend_hsts_days": -1},
@@ -608,12 +612,14 @@ if os.getuid() == 0 and AGENT != 0:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of ours, with oc-web's source code in it."""
+    """A folder of ours, with oc-web's source code in it, and a stack's of which a part was moved elsewhere."""
     made = tmp_path_factory.mktemp("bad_input")
     (made / "source").mkdir()
     (made / "source/package.json").write_text("{}", encoding="utf-8")
     (made / "source/bun.lock").write_text("{}", encoding="utf-8")
     os.chown(made / "source", SOMEONE, -1)
+    (made / "linked").mkdir()
+    (made / "linked/backend").symlink_to(made)
     return made
 
 

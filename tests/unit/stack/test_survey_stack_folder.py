@@ -14,19 +14,20 @@ import stack_folder
 from folder import Stack
 
 
-def test_the_services_folders_are_described_as_the_roles_describe_theirs(tmp_path: Path) -> None:
-    secrets = tmp_path / "llm-proxy/secrets"
-    secrets.mkdir(parents=True)
-    secrets.chmod(0o750)
-    secrets.parent.chmod(0o700)
-    (tmp_path / "compose.yml").touch()
+def test_what_lies_in_the_services_folders_is_described_and_no_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "llm-proxy/secrets/too-deep").mkdir(parents=True)
     (tmp_path / "llm-proxy/a-file").touch()
-    (secrets / "too-deep").mkdir()
-    mine = {"owner": os.geteuid(), "group": os.getegid()}
-    assert stack_folder.paths(str(tmp_path)) == [
-        {"path": str(secrets.parent), "mode": "0700", **mine},
-        {"path": str(secrets), "mode": "0750", **mine},
-    ]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "backend").symlink_to("elsewhere")
+    described = {one["path"].removeprefix(f"{tmp_path}/"): (one["owner"], one["folder"]) for one in stack_folder.paths(str(tmp_path))}
+    mine = os.geteuid()
+    assert described == {
+        "backend": (mine, False),
+        "elsewhere": (mine, True),
+        "llm-proxy": (mine, True),
+        "llm-proxy/a-file": (mine, False),
+        "llm-proxy/secrets": (mine, True),
+    }
 
 
 def test_what_is_written_is_told_as_sha256sum_would_where_its_mode_is_right(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_a_stacks_folder_is_called_the_same_however_it_is_spelt(tmp_path: Path, 
     called = stack_folder.stack_folder(given, "/home/you")
     keys = rotation.Keys({"do": "place", "stack_dir": given, "keys": {}, "chosen": ["all"]})
     assert called == str(Stack(given, "ocweb").path) == str(keys.stack_dir) == f"{tmp_path}/x"
-    assert [one["path"] for one in stack_folder.paths(called)] == [f"{called}/llm-proxy", f"{called}/llm-proxy/keys"]
+    assert {one["path"] for one in stack_folder.paths(called) if one["folder"]} == {f"{called}/llm-proxy", f"{called}/llm-proxy/keys"}
     assert stack_folder.written(called) == [f"{sha256(b'').hexdigest()} {called}/compose.yml"]
 
 

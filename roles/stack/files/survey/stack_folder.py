@@ -45,13 +45,12 @@ def stack_folder(choice: str, home: str) -> str:
 
 
 def paths(root: str) -> list[dict[str, Any]]:
-    """Describe the services' folders as their roles do, so that only those that differ cost a task."""
+    """Describe what lies in the stack's folder and in those of its services: whose it is, and whether it is a ``folder``, and no link."""
     found = []
-    for path in sorted(path for pattern in ("*/", "*/*/") for path in glob.glob(os.path.join(glob.escape(root), pattern))):
+    for path in sorted(path for pattern in ("*", "*/*") for path in glob.glob(os.path.join(glob.escape(root), pattern))):
         with contextlib.suppress(OSError):
-            status = os.stat(path)
-            mode = f"{stat.S_IMODE(status.st_mode):04o}"
-            found.append({"path": path.rstrip("/"), "owner": status.st_uid, "group": status.st_gid, "mode": mode})
+            status = os.lstat(path)
+            found.append({"path": path, "owner": status.st_uid, "folder": stat.S_ISDIR(status.st_mode)})
     return found
 
 
