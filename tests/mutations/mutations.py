@@ -165,7 +165,7 @@ MUTATIONS = (
     ),
     guard(
         *("egress-ways", "the proxy's way out is open on all networks", "test_egress.py::test_tools_cannot_take_the_proxys_way"),
-        (SQUID, "http_port egress-llm:3128", "http_port 3128"),
+        (SQUID, "http_port egress-llm:3128", "http_port 0.0.0.0:3128"),
     ),
     guard(
         *("egress-policy", "the guard's list for tools is open", "test_egress.py::test_the_policy_that_is_set_is_kept"),
