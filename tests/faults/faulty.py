@@ -105,8 +105,9 @@ def play_while(deed: str, when: str, name: str, **variables: object) -> "subproc
     with ThreadPoolExecutor() as pool:
         done = pool.submit(play, name, **variables)
         # Ansible begins meanwhile. It gives up by itself, or what it does would be done to a later run.
-        SERVER.output("timeout", "280", "sh", "-c", f"until {when}; do sleep 0.01; done; {deed}", timeout=300)
-        return done.result()
+        disturbed = SERVER.run("timeout", "280", "sh", "-c", f"until {when}; do sleep 0.01; done; {deed}", timeout=300)
+    assert disturbed.returncode == 0, f"{disturbed.stderr}\n{done.result().stdout}"
+    return done.result()
 
 
 def serves(stack: Stack) -> bool:

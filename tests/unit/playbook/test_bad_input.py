@@ -556,6 +556,14 @@ CASES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {
         {"stack_mode": "development", "frontend_source": {"folder": "/etc"}},
         [["frontend_source: /etc is of the system's /etc"]],
     ),
+    "linked_proxy": (
+        {"stack_dir": "{folder}/linked-proxy"},
+        [["stack_dir: {folder}/linked-proxy/llm-proxy is in the place of a folder of the stack's, and is a link or a file. Move it out"]],
+    ),
+    "linked_gateway": (
+        {"stack_dir": "{folder}/linked-gateway"},
+        [["stack_dir: {folder}/linked-gateway/gateway/config is in the place of a folder of the stack's, and is a link or a file."]],
+    ),
     "linked": (
         {"stack_dir": "{folder}/linked"},
         [["stack_dir: {folder}/linked/backend is in the place of a folder of the stack's, and is a link or a file. Move it out"]],
@@ -612,14 +620,15 @@ if os.getuid() == 0 and AGENT != 0:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of ours, with oc-web's source code in it, and a stack's of which a part was moved elsewhere."""
+    """A folder of ours, with oc-web's source code in it, and stacks of which a part was moved elsewhere."""
     made = tmp_path_factory.mktemp("bad_input")
     (made / "source").mkdir()
     (made / "source/package.json").write_text("{}", encoding="utf-8")
     (made / "source/bun.lock").write_text("{}", encoding="utf-8")
     os.chown(made / "source", SOMEONE, -1)
-    (made / "linked").mkdir()
-    (made / "linked/backend").symlink_to(made)
+    for name in ("linked/backend", "linked-proxy/llm-proxy", "linked-gateway/gateway/config"):
+        (made / name).parent.mkdir(parents=True)
+        (made / name).symlink_to(made if name == "linked/backend" else made / "nothing")
     return made
 
 

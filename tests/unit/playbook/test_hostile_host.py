@@ -153,6 +153,16 @@ def test_it_gets_its_own_keys_alone(hostile: Hostile, word: str, names: str) -> 
     assert keys["anthropic"] not in hostile.log.read_text(encoding="utf-8", errors="replace")
 
 
+def test_it_gets_no_login_of_another_proxy(hostile: Hostile) -> None:
+    """From the program on that lays out folders and secrets, behind whose answer the first secret is sent."""
+    given: dict[str, Any] = {"llm_proxy_egress_proxy_login": "{{ team_login }}", "team_login": "web:of-its-own"}
+    facts = {"team_login": "all:of-another"}
+    given |= {"llm_proxy_egress_proxy": "http://127.0.0.1:3128", "stack_minimum_free_gib": 0, "stack_check_network": False}
+    code, said = hostile.run("site.yml", "--check", facts=facts, word="llm-proxy/secrets/master_key", **given)
+    assert code != 0 and told(said, *facts), said
+    assert "of-another" not in hostile.log.read_text(encoding="utf-8", errors="replace")
+
+
 def test_a_checkout_takes_no_answer_for_a_variable(hostile: Hostile) -> None:
     (hostile.folder / "play.yml").write_text(
         json.dumps([{"hosts": "all", "gather_facts": False, "tasks": [{"command": "id"}, {"debug": {"msg": "the place: {{ place }}"}}]}]),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import folder
 import rotation
 import whoami
 from folder import Refusal, Stack
@@ -46,7 +47,7 @@ def question(folder: Path) -> dict[str, object]:
 def test_every_program_says_whose_the_stack_is(theirs: Path, name: str) -> None:
     answer = importlib.import_module(name).main(question(theirs))
     assert answer == {
-        "error": f"stack_dir: the stack in {theirs} is not that of {OTHER}, as whom Ansible works on this host: "
+        "error": f"stack_dir: what is in {theirs} is not for {OTHER} to change, as whom Ansible works on this host: "
         f"{theirs}/compose.yml belongs to {ME}. Become {ME} ({BECOME}), or log in as that user.",
         "changed": False,
     }
@@ -75,24 +76,40 @@ def test_the_audit_works_as_whoever_ansible_is(tmp_path: Path) -> None:
     assert whoami.main({"stack_dir": str(tmp_path)}) == {"error": "", "changed": False, "uid": str(os.geteuid())}
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_whoever_has_no_stack_is_told_of_roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    (tmp_path / "opt").mkdir()
+    if there:
+        (tmp_path / "opt/compose.yml").touch()
+    monkeypatch.setattr(folder, "ROOTS", tmp_path / "opt")
+    monkeypatch.setattr(os, "geteuid", lambda: OTHER)
+    told = f" The one in {tmp_path}/opt is root's: become root (--become) for it." if there else ""
+    for name in ("backup", "restore"):
+        said = importlib.import_module(name).main(question(tmp_path / "none"))["error"]
+        assert said == f"There is no stack in {tmp_path}/none (stack_dir). Deploy one with site.yml, or name its folder.{told}"
+    assert rotation.main({**question(tmp_path / "none"), "do": "rotate", "keys": {}, "providers": {}, "chosen": ["all"]})["error"].endswith(
+        f"puts the keys in place, too.{told}"
+    )
+
+
 def test_ones_own_is_ones_own_and_where_none_is_nobody_is_refused(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "not/yet"):
-        assert Stack(str(folder), "ocweb").path == folder
+    for place in (tmp_path, tmp_path / "not/yet"):
+        assert Stack(str(place), "ocweb").path == place
     (tmp_path / "compose.yml").touch()
     assert Stack(str(tmp_path), "ocweb").description.exists()
 
 
 @pytest.mark.parametrize(
-    ("folder", "keeper"),
+    ("place", "keeper"),
     [("/root/stack", "/root"), ("/etc", "/etc")],
     ids=["not to be entered", "not to be written to"],
 )
-def test_root_keeps_others_out(folder: str, keeper: str) -> None:
+def test_root_keeps_others_out(place: str, keeper: str) -> None:
     """As a user of the system, who is not told otherwise by a test."""
     modules = {name: (HOST / f"{name}.py").read_text(encoding="utf-8") for name in (*PROGRAMS["status"], "status")}
     done = subprocess.run(
         ["python3", "-c", (HOST / "run.py").read_text(encoding="utf-8")],
-        input=json.dumps({"modules": modules, "question": question(Path(folder))}),
+        input=json.dumps({"modules": modules, "question": question(Path(place))}),
         capture_output=True,
         text=True,
         check=False,
@@ -100,5 +117,5 @@ def test_root_keeps_others_out(folder: str, keeper: str) -> None:
         cwd="/",
     )
     said = json.loads(done.stdout)["error"]
-    assert said.startswith(f"stack_dir: the stack in {folder} is not that of ")
+    assert said.startswith(f"stack_dir: what is in {place} is not for ")
     assert said.endswith(f": {keeper} belongs to root. Become root (--become), or log in as that user.")

@@ -1,8 +1,11 @@
 """Folders and secrets are laid out in one go: the folders first, and no secret where one of them cannot be had."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import layout
 
@@ -38,3 +41,21 @@ def test_where_a_folder_cannot_be_had_no_secret_is_made(tmp_path: Path) -> None:
     answer = ask(tmp_path)
     assert (answer["changed"], answer["error"]) == (False, f"{tmp_path}/keys is there and is no folder. Move it out of the way")
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("failing", ["mkdir", "fsync"])
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/srv/stack")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, failing, full)
+        answer = ask(tmp_path)
+    path = f"{tmp_path}/keys" if failing == "mkdir" else "/srv/stack"
+    assert answer["error"] == f"{path} on the host: No space left on device. Look after that, and run again."
+    assert answer["folders"] == ([] if failing == "mkdir" else [f"{tmp_path}/keys"])
+
+
+def test_a_file_on_the_way_to_a_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "stack").touch()
+    assert ask(tmp_path / "stack")["error"] == f"{tmp_path}/stack/keys on the host: Not a directory. Look after that, and run again."

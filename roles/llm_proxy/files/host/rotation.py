@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import secret_file
-from folder import Refusal, stack_folder
+from folder import Refusal, roots, stack_folder
 from key_files import MOST_SECONDS, BusyError, DamagedError, KeyFiles, Records, Revoked, RevokedKeys, alone, fingerprint, sync
 from proxy_container import ProxyContainer
 from sweep import MOST_SECONDS as SEARCH_SECONDS
@@ -58,7 +58,8 @@ class Keys:
         self.stack_dir = stack_folder(question["stack_dir"])
         folder = self.stack_dir / "llm-proxy"
         if not (folder / "keys").is_dir() and question["do"] != "place":
-            raise StopError(f"There is no stack in {self.stack_dir} on this host. Deploy it first: site.yml puts the keys in place, too.")
+            deploy = "Deploy it first: site.yml puts the keys in place, too."
+            raise StopError(f"There is no stack in {self.stack_dir} on this host. {deploy}{roots()}")
         belongs = (folder / "keys" if (folder / "keys").is_dir() else Path("/")).stat()
         self.files = KeyFiles(folder / "keys", belongs.st_uid, belongs.st_gid)
         self.revoked = RevokedKeys(folder / "records")

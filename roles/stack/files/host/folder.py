@@ -26,6 +26,8 @@ DEATHS = 5
 # At least, for what ran before to be healthy again. A limit may be too short on purpose, and says nothing of a stack that was well.
 SECONDS_TO_RETURN = 180
 LABEL = "com.docker.compose"
+# Where root's stack lies unless it is said.
+ROOTS = Path("/opt/ocweb")
 
 
 class Refusal(Exception):
@@ -75,6 +77,11 @@ def said(*command: str) -> list[str]:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise Unanswered(f"`{' '.join(command[:3])}` failed on this host, so that what is there is not known: {reason}.")
     return sorted(set(done.stdout.splitlines()))
+
+
+def reason(error: OSError, path: Path | None = None) -> str:
+    """Say what is wrong with which path of the host; ``path`` where the error's own is a part of it."""
+    return f"{path or error.filename or 'A file'} on the host: {error.strerror}. Look after that, and run again."
 
 
 def opened_folder(path: Path, links: int = 8) -> int:
@@ -209,7 +216,7 @@ def stack_folder(choice: str) -> Path:
         Refusal: what is there is another user's, and we are not root.
     """
     me = os.geteuid()
-    home = "/opt/ocweb" if me == 0 else os.path.expanduser("~/.local/share/ocweb")
+    home = str(ROOTS) if me == 0 else os.path.expanduser("~/.local/share/ocweb")
     # Spelt as the survey and Compose do.
     path = Path(os.path.normpath(home if choice == "auto" else choice))
     place = next(filter(None, map(reached, (path / "compose.yml", path / "build.yml", path))), None)
@@ -222,9 +229,14 @@ def stack_folder(choice: str) -> Path:
     name = account(owner) or "root"
     become = "--become" if name == "root" else f"--become --become-user={name}"
     raise Refusal(
-        f"stack_dir: the stack in {path} is not that of {account(me) or me}, as whom Ansible works on this host: {place} belongs to "
+        f"stack_dir: what is in {path} is not for {account(me) or me} to change, as whom Ansible works on this host: {place} belongs to "
         f"{account(owner) or owner}. Become {name} ({become}), or log in as that user."
     )
+
+
+def roots() -> str:
+    """Say that root has a stack here, to whoever finds none of their own; "" where that is nothing to say."""
+    return f" The one in {ROOTS} is root's: become root (--become) for it." if os.geteuid() and reached(ROOTS / "compose.yml") else ""
 
 
 class Stack:
@@ -246,7 +258,7 @@ class Stack:
             Refusal: something of that is not so.
         """
         if not self.description.exists():
-            raise Refusal(f"There is no stack in {self.path} (stack_dir). Deploy one with site.yml, or name its folder.")
+            raise Refusal(f"There is no stack in {self.path} (stack_dir). Deploy one with site.yml, or name its folder.{roots()}")
         if f"\nname: {self.project}\n" not in self.description.read_text(encoding="utf-8"):
             raise Refusal(
                 f"The stack in {self.path} (stack_dir) is not of the project {self.project} (stack_project). Name both as it was deployed."

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from folder import Refusal, opened_folder
+from folder import Refusal, opened_folder, reason
 from secret_file import belongs, give
 
 
@@ -18,18 +18,20 @@ def main(question: dict[str, Any]) -> dict[str, Any]:
     and so is one on the way that someone other than root may have put there.
     """
     changed: list[str] = []
-    for folder in question["folders"]:
-        path, owner, group, mode = Path(folder["path"]), folder["owner"], folder["group"], int(folder["mode"], 8)
-        if path.is_symlink() or (path.exists() and not path.is_dir()):
-            return {"changed": changed, "error": f"{path} is there and is no folder. Move it out of the way"}
-        if path.is_dir() and belongs(path) == (owner, group, mode):
-            continue
-        changed.append(str(path))
-        if not question["check"]:
-            try:
+    try:
+        for folder in question["folders"]:
+            path, owner, group, mode = Path(folder["path"]), folder["owner"], folder["group"], int(folder["mode"], 8)
+            if path.is_symlink() or (path.exists() and not path.is_dir()):
+                raise Refusal(f"{path} is there and is no folder. Move it out of the way")
+            if path.is_dir() and belongs(path) == (owner, group, mode):
+                continue
+            if not question["check"]:
                 make(path, owner, group, mode)
-            except Refusal as refusal:
-                return {"changed": changed, "error": str(refusal)}
+            changed.append(str(path))
+    except Refusal as refusal:
+        return {"changed": changed, "error": str(refusal)}
+    except OSError as error:
+        return {"changed": changed, "error": reason(error, path)}
     return {"changed": changed, "error": ""}
 
 

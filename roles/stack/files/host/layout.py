@@ -6,6 +6,7 @@ from typing import Any
 
 import folders
 import inner_secrets
+from folder import reason
 
 
 def main(question: dict[str, Any]) -> dict[str, Any]:
@@ -15,7 +16,11 @@ def main(question: dict[str, Any]) -> dict[str, Any]:
     are, "error": ""}. Where a folder cannot be had, no secret is made.
     """
     made = folders.main(question)
-    kept: dict[str, list[str]] = {"new": [], "given": []} if made["error"] else inner_secrets.main(question)
+    kept: dict[str, list[str]] = {"new": [], "given": []}
+    try:
+        kept = kept if made["error"] else inner_secrets.main(question)
+    except OSError as error:
+        made["error"] = reason(error)
     written = kept["new"] + kept["given"]
     return {
         "changed": bool(made["changed"] or written),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from folder import Stack, answered, key_names, now, opened_plain, read, run
+from folder import Stack, answered, key_names, now, opened_plain, read, roots, run
 
 # OpenCode's own --version starts all of it, which takes seconds.
 ASK_OPENCODE = (
@@ -245,7 +245,7 @@ def report(stack: Stack, max_age: float) -> dict[str, Any]:
 def problems(found: dict[str, Any]) -> list[str]:
     """Say what is not as it should be."""
     if not found["deployed"]:
-        return [f"There is no stack in {found['stack_dir']} (stack_dir)."]
+        return [f"There is no stack in {found['stack_dir']} (stack_dir).{roots()}"]
     said = [found["engine"]] if found["engine"] else []
     for one in found["services"]:
         if not one["well"]:

@@ -45,6 +45,8 @@ def workspace(path: str, home: str, new_owner: str) -> dict[str, Any]:
         status = os.stat(path)
     except OSError:
         root = os.geteuid() == 0
+        if os.path.islink(path):  # to nothing
+            found["kind"] = "file"
         found["uid"] = (1000 if root else os.geteuid()) if new_owner == "auto" else int(new_owner)
         found["gid"] = found["uid"] if root else os.getegid()
     else:

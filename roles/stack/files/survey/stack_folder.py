@@ -111,10 +111,11 @@ def unwritable(stack_dir: str, user: str) -> str:
         return f"{there} is no folder"
     if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
         return f"{user} may not write to {there}"
-    with contextlib.suppress(OSError):
-        owner = os.stat(os.path.join(stack_dir, "compose.yml")).st_uid
-        if os.geteuid() not in (0, owner):
-            return f"the stack there was deployed by user id {owner}"
+    for name in ("compose.yml", "build.yml"):
+        with contextlib.suppress(OSError):
+            owner = os.stat(os.path.join(stack_dir, name)).st_uid
+            if os.geteuid() not in (0, owner):
+                return f"the stack there was deployed by user id {owner}"
     return ""
 
 
