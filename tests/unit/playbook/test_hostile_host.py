@@ -155,9 +155,15 @@ def test_it_gets_its_own_keys_alone(hostile: Hostile, word: str, names: str) -> 
 
 def test_it_gets_no_login_of_another_proxy(hostile: Hostile) -> None:
     """From the program on that lays out folders and secrets, behind whose answer the first secret is sent."""
-    given: dict[str, Any] = {"llm_proxy_egress_proxy_login": "{{ team_login }}", "team_login": "web:of-its-own"}
     facts = {"team_login": "all:of-another"}
-    given |= {"llm_proxy_egress_proxy": "http://127.0.0.1:3128", "stack_minimum_free_gib": 0, "stack_check_network": False}
+    given: dict[str, Any] = {
+        "llm_proxy_egress_proxy": "http://127.0.0.1:3128",
+        "llm_proxy_egress_proxy_login": "{{ team_login }}",
+        "team_login": "web:of-its-own",
+        "backend_egress_policy": "none",
+        "stack_minimum_free_gib": 0,
+        "stack_check_network": False,
+    }
     code, said = hostile.run("site.yml", "--check", facts=facts, word="llm-proxy/secrets/master_key", **given)
     assert code != 0 and told(said, *facts), said
     assert "of-another" not in hostile.log.read_text(encoding="utf-8", errors="replace")
