@@ -129,7 +129,8 @@ def test_a_backup_without_room_or_whose_disk_becomes_full_is_none_and_the_stack_
     assert wanted, refused.stdout
     assert SERVER.output(f"ls -A {BACKUPS}") == ""
 
-    SERVER.output(f"mount -o remount,size={int(wanted[1]) + 16 * 2**20} {BACKUPS}")
+    # The agent's home may have become larger meanwhile.
+    SERVER.output(f"mount -o remount,size={int(wanted[1]) + 64 * 2**20} {BACKUPS}")
     fill = f"for size in 1M 4k; do dd if=/dev/zero of={BACKUPS}/filler.$size bs=$size 2>/dev/null; done; true"
     failed = play_while(fill, f"ls {BACKUPS}/.*.part >/dev/null 2>&1", "backup")
     assert failed.returncode == 2
