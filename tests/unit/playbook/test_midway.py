@@ -14,9 +14,6 @@ PROXY = {
 }
 # What is set, what lies where something else belongs ("/" at the end: a folder), and what is said.
 CASES: dict[str, tuple[dict[str, Any], str, str]] = {
-    "proxy_folder": ({}, "llm-proxy/config", "llm-proxy/config is there and is no folder. Move it out of the way"),
-    "agent_folder": ({}, "backend/secrets", "backend/secrets is there and is no folder. Move it out of the way"),
-    "page_folder": ({}, "gateway/config", "gateway/config is there and is no folder. Move it out of the way"),
     "login": (PROXY, "deployed/egress/config/squid.conf/", "squid.conf on the host: Is a directory. Look after that"),
     "gateway": (
         {"frontend_tls": "internal", "frontend_users": {"ann": HASH}},
