@@ -68,7 +68,7 @@ test-more: .venv/test.stamp ## what `make test` has no time for: SSH and TLS, a 
 test-quick: .venv/test.stamp ## lint, types, units, rendering and specs (under 2 minutes)
 	tests/quick
 
-test-plays: .venv/test.stamp ## what plays say: bad input, dry runs, documents, without a server (about 6 minutes)
+test-plays: .venv/test.stamp ## what plays say: bad input, dry runs, documents, without a server (about 10 minutes)
 	pytest --quiet --numprocesses auto --dist loadfile tests/unit/playbook tests/unit/docs
 
 test-proxy: .venv/test.stamp ## the proxy's rules with the real LiteLLM, without a server (about 1 minute)
