@@ -68,3 +68,9 @@ def test_folders_and_secrets_lie_there_before_any_service_is_set_up() -> None:
     roles = [task["ansible.builtin.import_role"] for task in site if "ansible.builtin.import_role" in task]
     names = [role.get("tasks_from", role["name"]) for role in roles]
     assert names[names.index("layout") :] == ["layout", "llm_proxy", "backend", "frontend", "up"]
+
+
+@pytest.mark.parametrize("role", ["backend", "frontend", "llm_proxy"])
+def test_no_folder_of_a_service_is_made_by_a_module_that_follows_links(role: str) -> None:
+    """Who owns a folder above could put one there, between the look at the host and the deed, for root to give away what it leads to."""
+    assert [task["name"] for task in FILES[Path(f"roles/{role}/tasks/main.yml")] if "ansible.builtin.file" in task] == []

@@ -1,5 +1,6 @@
 """What only the gateway may read is put in place as a whole, and an authority is good for its own names alone."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -113,6 +114,20 @@ def test_a_file_that_cannot_be_put_is_said_with_what_was(folder: Path) -> None:
     answer = place(folder, {**FILES, "files-1/key.pem": {"text": "a key"}}, kept=())
     assert answer["error"].startswith(f"{folder}/files-1") and "a key" not in answer["error"]
     assert answer["changed"] == ["users.json"]
+
+
+def test_a_file_that_cannot_be_forced_to_the_disk_takes_no_place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place(folder, FILES)
+    before = contents(folder)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        answer = place(folder, {"users.json": {"text": '{"dev": "x"}'}})
+    assert "No space left on device" in answer["error"]
+    assert contents(folder) == before
 
 
 def test_an_openssl_that_makes_no_authority_is_said(folder: Path, stub_command: Callable[..., None]) -> None:
